@@ -33,6 +33,12 @@ impl<'a> Headers<'a> {
         Ok(Headers { bytes })
     }
 
+    /// Takes bytes that were checked before, or were written by a [`HeadersWriter`]. Bytes that are neither lose
+    /// the headers from the first one that cannot be read.
+    pub fn from_encoded(bytes: &'a [u8]) -> Self {
+        Headers { bytes }
+    }
+
     /// The encoded form.
     pub fn bytes(&self) -> &'a [u8] {
         self.bytes
