@@ -1,1 +1,3 @@
-//! x
+//! The Tidemill host: runs WebAssembly functions on Kafka topics.
+
+pub mod record;
