@@ -1,0 +1,64 @@
+# Two commands are all a fresh Debian or Ubuntu with rustup needs: `make demo` and `make test`. They install what is
+# missing. The rest is for daily work.
+#
+#   make demo            the stock-trade example on the embedded log: no Kafka, no Java
+#   make demo KAFKA=1    the same on a real broker, which is installed and started for it
+#   make test            everything CI runs: what is quick first, what needs Kafka last
+#   make build           the binary, at bin/tidemill
+#   make lint | fmt | doc | unit | cases | acceptance | bench
+#
+# Everything is built in one profile (release) into one folder outside the clone, so that a second clone builds in
+# seconds. CARGO_TARGET_DIR names another.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+.NOTPARALLEL:
+.PHONY: demo test build lint fmt doc unit cases acceptance bench tools kafka
+
+export CARGO_TARGET_DIR ?= $(HOME)/.cache/tidemill/target
+KAFKA ?=
+EXAMPLES := $(patsubst %/tidemill.toml,%,$(wildcard examples/*/tidemill.toml))
+
+demo: build $(if $(KAFKA),kafka)
+	KAFKA=$(KAFKA) examples/stock-trades/demo
+
+test: lint unit cases doc acceptance
+
+build: tools
+	cargo build --release --locked --bins
+	mkdir -p bin
+	ln -sfn "$(CARGO_TARGET_DIR)/release/tidemill" bin/tidemill
+
+fmt:
+	cargo fmt --all
+
+lint: tools
+	cargo fmt --all --check
+	cargo clippy --release --locked --workspace --all-targets -- -D warnings
+
+# Unit, property and documentation tests; none of them needs a broker.
+unit: tools
+	cargo test --release --locked --workspace --exclude tidemill-tests
+
+# The case files of every example, on the embedded log.
+cases: build
+	for example in $(EXAMPLES); do bin/tidemill test "$$example/tidemill.toml"; done
+
+doc: tools
+	RUSTDOCFLAGS="-D warnings" cargo doc --release --locked --workspace --no-deps
+
+# The built binary against a real Apache Kafka, which the tests start and stop.
+acceptance: build kafka
+	TIDEMILL="$(CURDIR)/bin/tidemill" cargo test --release --locked -p tidemill-tests
+
+bench: build kafka
+	cargo bench --profile release --locked --workspace --bench '*'
+
+tools:
+	tests/tools/packages
+	tests/tools/wasm-target wasm32-unknown-unknown >/dev/null
+
+kafka:
+	tests/tools/packages kafka
+	tests/tools/kafka install >/dev/null
