@@ -1,4 +1,6 @@
 //! The Tidemill host: runs WebAssembly functions on Kafka topics.
 
+pub mod clock;
+pub mod guest;
 pub mod metrics;
 pub mod record;

@@ -94,9 +94,11 @@ impl BatchWriter {
         header[6..8].copy_from_slice(&entry.attempt.to_le_bytes());
         header[8..16].copy_from_slice(&entry.offset.to_le_bytes());
         header[16..24].copy_from_slice(&entry.timestamp.to_le_bytes());
-        header[24..28].copy_from_slice(&entry.key.map_or(-1, |key| signed_length(key.len())).to_le_bytes());
-        header[28..32]
-            .copy_from_slice(&entry.value.map_or(-1, |value| signed_length(value.len())).to_le_bytes());
+        header[24..28]
+            .copy_from_slice(&entry.key.map_or(-1, |key| signed_length(key.len())).to_le_bytes());
+        header[28..32].copy_from_slice(
+            &entry.value.map_or(-1, |value| signed_length(value.len())).to_le_bytes(),
+        );
         header[32..36].copy_from_slice(&length32(entry.headers.bytes().len()).to_le_bytes());
         self.bytes.extend_from_slice(&header);
         self.bytes.extend_from_slice(entry.key.unwrap_or_default());
@@ -202,7 +204,8 @@ impl<'a> Entries<'a> {
         let key = self.optional(i32::from_le_bytes(word(header, 24)))?;
         let value = self.optional(i32::from_le_bytes(word(header, 28)))?;
         let headers = u32::from_le_bytes(word(header, 32)) as usize;
-        let headers = if headers == 0 { Headers::EMPTY } else { Headers::parse(self.reader.take(headers)?)? };
+        let headers =
+            if headers == 0 { Headers::EMPTY } else { Headers::parse(self.reader.take(headers)?)? };
         Ok(Entry {
             source: u16::from_le_bytes([header[2], header[3]]),
             origin,

@@ -68,7 +68,8 @@ fn read<'a>(reader: &mut Reader<'a>) -> Result<Header<'a>, Malformed> {
     let value = match value {
         -1 => None,
         length => {
-            let length = usize::try_from(length).map_err(|_| reader.malformed("negative header length"))?;
+            let length =
+                usize::try_from(length).map_err(|_| reader.malformed("negative header length"))?;
             Some(reader.take(length)?)
         }
     };

@@ -254,7 +254,9 @@ impl<'a> Outcome<'a> {
         let reason = Reader::new(&bytes[body..]).text(bytes.len() - body)?;
         let failure = failure(kind, delay, reason)?;
         match handled.cmp(&entries) {
-            std::cmp::Ordering::Greater => return Err(Malformed { at: 4, what: "more handled than there were" }),
+            std::cmp::Ordering::Greater => {
+                return Err(Malformed { at: 4, what: "more handled than there were" });
+            }
             std::cmp::Ordering::Equal if failure.is_some() => {
                 return Err(Malformed { at: 12, what: "a failure, but everything is handled" });
             }
@@ -330,7 +332,8 @@ impl<'a> Emissions<'a> {
             key,
             value,
             headers,
-            timestamp: (flags & HAS_TIMESTAMP != 0).then(|| i64::from_le_bytes(double_word(header, 24))),
+            timestamp: (flags & HAS_TIMESTAMP != 0)
+                .then(|| i64::from_le_bytes(double_word(header, 24))),
             partition: (flags & HAS_PARTITION != 0).then(|| u32::from_le_bytes(word(header, 20))),
         })
     }

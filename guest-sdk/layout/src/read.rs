@@ -74,7 +74,8 @@ impl<'a> Reader<'a> {
 
     pub(crate) fn text(&mut self, length: usize) -> Result<&'a str, Malformed> {
         let at = self.at;
-        std::str::from_utf8(self.take(length)?).map_err(|_| Malformed { at, what: "text is not UTF-8" })
+        std::str::from_utf8(self.take(length)?)
+            .map_err(|_| Malformed { at, what: "text is not UTF-8" })
     }
 }
 

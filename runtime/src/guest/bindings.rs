@@ -1,0 +1,25 @@
+//! What wasmtime generates from the WIT: both worlds, over one set of shared interfaces.
+
+/// The packed world.
+pub(super) mod packed {
+    wasmtime::component::bindgen!({
+        path: "../guest-sdk/wit",
+        world: "tidemill:function/function",
+    });
+}
+
+/// The typed world. Its shared interfaces are the packed world's.
+pub(super) mod plain {
+    wasmtime::component::bindgen!({
+        path: "../guest-sdk/wit",
+        world: "tidemill:function/function-plain",
+        with: {
+            "tidemill:function/types": super::packed::tidemill::function::types,
+            "tidemill:function/log": super::packed::tidemill::function::log,
+            "tidemill:function/clock": super::packed::tidemill::function::clock,
+            "tidemill:function/random": super::packed::tidemill::function::random,
+        },
+    });
+}
+
+pub(super) use packed::tidemill::function::{clock, log, random, types};
