@@ -2,5 +2,6 @@
 
 pub mod clock;
 pub mod guest;
+pub mod manifest;
 pub mod metrics;
 pub mod record;

@@ -11,6 +11,8 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use crate::record::{Headers, Offset, Partition, Position, Records, Timestamp, TopicPartition};
 
+pub use crate::manifest::{OnMissingOffset, Start};
+
 pub mod kafka;
 pub mod memory;
 
@@ -61,28 +63,6 @@ pub struct InboxSettings {
     pub batch_bytes: usize,
     /// Told apart in logs: app and worker.
     pub client_id: String,
-}
-
-/// Where to start where no position is committed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Start {
-    /// At the first record there is.
-    Earliest,
-    /// Behind the last record there is.
-    Latest,
-    /// At the first record whose timestamp is not before this.
-    Timestamp(Timestamp),
-}
-
-/// What to do where a committed position is older than the topic's retention.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum OnMissingOffset {
-    /// [`Error::MissingOffset`].
-    Fail,
-    /// Go on at the first record there is.
-    Earliest,
-    /// Go on behind the last record there is.
-    Latest,
 }
 
 /// Which records a reader sees.

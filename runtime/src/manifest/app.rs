@@ -1,0 +1,243 @@
+//! The manifest's top, `[host]` and `[topics.NAME]`.
+
+use std::{
+    collections::BTreeMap,
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    path::Path,
+    time::Duration,
+};
+
+use super::{
+    AppName, FunctionSettings, Guarantee, Host, Manifest, OnMissingOffset, Start, TimestampFrom,
+    TopicSettings,
+    function::{self, Functions},
+    graph,
+    kafka::{self, Trust},
+    names::{APP_NAME, TOPIC_NAME, code_name, is_name, is_topic},
+    report::Report,
+    section::{Field, Section},
+    tree::{Place, Table, Value},
+};
+use crate::record::Timestamp;
+
+/// Reads a whole manifest. `None` where something is wrong, which is then reported.
+pub(super) fn read(
+    file: &str,
+    table: &Table,
+    report: &Report,
+    trust: Trust<'_>,
+) -> Option<Manifest> {
+    let mut section = Section::new(report, "", &Place::Line(1), table);
+    let app = section.need("app", "app = \"trades\"").and_then(|field| app(&field));
+    let guarantee =
+        section.get("guarantee").map_or(Some(Guarantee::AtLeastOnce), |field| guarantee(&field));
+    let start = section.get("start").map_or(Some(Start::Earliest), |field| start(&field));
+    let on_missing_offset = section
+        .get("on-missing-offset")
+        .map_or(Some(OnMissingOffset::Fail), |field| on_missing_offset(&field));
+    let commit_interval = section.get("commit-interval").map_or(Some(COMMIT_INTERVAL), |field| {
+        field.duration(Duration::from_millis(1), Duration::from_secs(60))
+    });
+    let host = section.get("host");
+    let host = match (host, trust) {
+        (Some(field), Trust::Uploaded) => {
+            field.wrong("the host has its own", "leave [host] out of what you upload")
+        }
+        (Some(field), Trust::Local { folder, .. }) => read_host(&field, folder),
+        (None, Trust::Uploaded) => Some(Host::default()),
+        (None, Trust::Local { folder, .. }) => {
+            Some(Host { data: folder.join(DATA), ..Host::default() })
+        }
+    };
+    let kafka = section.get("kafka").and_then(|field| kafka::read(&field, trust));
+    let topics = section.get("topics").map(|field| topics(&field)).unwrap_or_default();
+    let functions = section
+        .need("functions", "[functions.settle] with module, inputs and outputs below it")
+        .map(|field| functions(&field, report, trust))
+        .unwrap_or_default();
+    section.finish();
+    Some(Manifest {
+        file: file.to_owned(),
+        app: app?,
+        guarantee: guarantee?,
+        start: start?,
+        on_missing_offset: on_missing_offset?,
+        commit_interval: commit_interval?,
+        host: host?,
+        kafka,
+        topics,
+        functions,
+    })
+}
+
+const COMMIT_INTERVAL: Duration = Duration::from_millis(100);
+const DATA: &str = ".tidemill";
+
+fn app(field: &Field<'_>) -> Option<AppName> {
+    AppName::parse(field.text(APP_NAME)?).or_else(|| field.expected(APP_NAME))
+}
+
+fn guarantee(field: &Field<'_>) -> Option<Guarantee> {
+    match field.text("\"at-least-once\"")? {
+        "at-least-once" => Some(Guarantee::AtLeastOnce),
+        "exactly-once" => field.wrong(
+            "found \"exactly-once\", which this version does not have yet",
+            "write \"at-least-once\": no record is lost, but one may be handled again after a crash",
+        ),
+        _ => field.expected("\"at-least-once\""),
+    }
+}
+
+fn start(field: &Field<'_>) -> Option<Start> {
+    const EXPECTED: &str = "\"earliest\", \"latest\" or { timestamp = \"2026-11-01T00:00:00Z\" }";
+    match &field.node.value {
+        Value::Text(text) if text == "earliest" => Some(Start::Earliest),
+        Value::Text(text) if text == "latest" => Some(Start::Latest),
+        Value::Table(_) => {
+            let mut section = field.section(EXPECTED)?;
+            let at = section
+                .need("timestamp", "timestamp = \"2026-11-01T00:00:00Z\"")
+                .and_then(|field| timestamp(&field));
+            section.finish();
+            at.map(Start::Timestamp)
+        }
+        _ => field.expected(EXPECTED),
+    }
+}
+
+fn timestamp(field: &Field<'_>) -> Option<Timestamp> {
+    const EXPECTED: &str = "a time with its zone, such as \"2026-11-01T00:00:00Z\"";
+    let (Value::Text(text) | Value::Time(text)) = &field.node.value else {
+        return field.expected(EXPECTED);
+    };
+    let time: Option<jiff::Timestamp> = text.parse().ok();
+    time.map(|time| Timestamp(time.as_millisecond())).or_else(|| field.expected(EXPECTED))
+}
+
+fn on_missing_offset(field: &Field<'_>) -> Option<OnMissingOffset> {
+    const EXPECTED: &str = "\"fail\", \"earliest\" or \"latest\"";
+    match field.text(EXPECTED)? {
+        "fail" => Some(OnMissingOffset::Fail),
+        "earliest" => Some(OnMissingOffset::Earliest),
+        "latest" => Some(OnMissingOffset::Latest),
+        _ => field.expected(EXPECTED),
+    }
+}
+
+fn read_host(field: &Field<'_>, folder: &Path) -> Option<Host> {
+    let mut section = field.section("a table with `data`, `workers` and `listen`")?;
+    let default = Host::default();
+    let data = match section.get("data") {
+        Some(field) => field.text("a folder").map(|data| folder.join(data)),
+        None => Some(folder.join(DATA)),
+    };
+    let workers = match section.get("workers") {
+        Some(field) => field.number(1, 1_024).and_then(|workers| usize::try_from(workers).ok()),
+        None => Some(default.workers),
+    };
+    let listen = section.get("listen").map_or(Some(default.listen), |field| {
+        const EXPECTED: &str = "an address and a port, such as \"127.0.0.1:8080\"";
+        parse_listen(field.text(EXPECTED)?).or_else(|| field.expected(EXPECTED))
+    });
+    section.finish();
+    Some(Host { data: data?, workers: workers?, listen: listen? })
+}
+
+/// `ADDRESS:PORT`; `localhost` is the IPv4 loopback.
+pub fn parse_listen(text: &str) -> Option<SocketAddr> {
+    if let Some(port) = text.strip_prefix("localhost:") {
+        return Some(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port.parse().ok()?));
+    }
+    text.parse().ok()
+}
+
+impl Default for Host {
+    fn default() -> Self {
+        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        Host { data: DATA.into(), workers: cores, listen: SocketAddr::from(([127, 0, 0, 1], 8080)) }
+    }
+}
+
+fn topics(field: &Field<'_>) -> BTreeMap<String, TopicSettings> {
+    let Some(table) = field.table("a table of topics") else { return BTreeMap::new() };
+    let mut topics = BTreeMap::new();
+    for entry in &table.0 {
+        let item = field.child(&entry.key, &entry.node);
+        if !is_topic(&entry.key) {
+            item.wrong::<()>("no topic", format_args!("expected {TOPIC_NAME}"));
+        } else if let Some(settings) = topic(&item) {
+            topics.insert(entry.key.clone(), settings);
+        }
+    }
+    topics
+}
+
+fn topic(field: &Field<'_>) -> Option<TopicSettings> {
+    let mut section =
+        field.section("a table with `partitions`, `replicas`, `timestamp` and `settings`")?;
+    let partitions = section.get("partitions").map(|field| field.number(1, 100_000));
+    let replicas = section.get("replicas").map(|field| field.number(1, 1_000));
+    let timestamp = section.get("timestamp").map(|field| timestamp_from(&field));
+    let settings = section.get("settings").and_then(|field| {
+        let table = field
+            .table("a table of Kafka's topic settings, such as { \"retention.ms\" = 3600000 }")?;
+        let flat = kafka::flatten(&field, table);
+        Some(
+            flat.iter()
+                .filter_map(|(name, field)| Some((name.clone(), kafka::scalar(field)?)))
+                .collect(),
+        )
+    });
+    section.finish();
+    Some(TopicSettings {
+        partitions: partitions.flatten(),
+        replicas: replicas.flatten(),
+        timestamp: timestamp.flatten(),
+        settings: settings.unwrap_or_default(),
+    })
+}
+
+fn timestamp_from(field: &Field<'_>) -> Option<TimestampFrom> {
+    const EXPECTED: &str = "\"json:FIELD\" or \"header:NAME\"";
+    match field.text(EXPECTED)?.split_once(':') {
+        Some(("json", name)) if !name.is_empty() => Some(TimestampFrom::Json(name.to_owned())),
+        Some(("header", name)) if !name.is_empty() => Some(TimestampFrom::Header(name.to_owned())),
+        _ => field.expected(EXPECTED),
+    }
+}
+
+fn functions(
+    field: &Field<'_>,
+    report: &Report,
+    trust: Trust<'_>,
+) -> BTreeMap<String, FunctionSettings> {
+    let Some(table) = field.table("a table of functions") else { return BTreeMap::new() };
+    if table.0.is_empty() {
+        field.wrong::<()>(
+            "found no function",
+            "add [functions.NAME] with module, inputs and outputs below it",
+        );
+    }
+    let names = Functions(table.0.iter().map(|entry| entry.key.as_str()).collect());
+    let (mut functions, mut places) = (BTreeMap::new(), BTreeMap::new());
+    for (index, entry) in table.0.iter().enumerate() {
+        let item = field.child(&entry.key, &entry.node);
+        let twin =
+            table.0[..index].iter().find(|other| code_name(&other.key) == code_name(&entry.key));
+        if !is_name(&entry.key) {
+            item.wrong::<()>(
+                "no name",
+                "functions have lower-case letters, digits, `-` and `_`, and start with a letter",
+            );
+        } else if let Some(twin) = twin {
+            let found = format!("the same name as {:?}: `-` and `_` are the same letter", twin.key);
+            item.wrong::<()>(found, "give each function a name of its own");
+        } else if let Some(settings) = function::read(&entry.key, &item, &names, trust) {
+            let place = entry.node.place_of("inputs");
+            places.insert(entry.key.clone(), place);
+            functions.insert(entry.key.clone(), settings);
+        }
+    }
+    graph::refuse_cycles(&functions, &places, report);
+    functions
+}

@@ -1,0 +1,321 @@
+//! The manifest `tidemill.toml`: which functions an app has, and which topics they are bound to.
+//!
+//! Read in two steps: the TOML as written with the place of every value, then the [`Manifest`] as checked. What is
+//! wrong is gathered and told at once, each with file, line, key, what was found and what would be right. A
+//! `Manifest` that exists is right in itself; whether its topics exist and whether its functions declare what it
+//! names is for others to check. Reads the file and the secrets it names, and touches nothing else.
+
+use std::{
+    collections::BTreeMap,
+    fmt,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use bytesize::ByteSize;
+
+use crate::record::Timestamp;
+
+mod app;
+mod function;
+mod graph;
+mod kafka;
+mod names;
+mod report;
+mod section;
+#[cfg(test)]
+mod tests;
+mod tree;
+
+pub use self::{
+    app::parse_listen,
+    kafka::{EMBEDDED, Kafka, refusal},
+    names::{APP_NAME, AppName, TOPIC_NAME, code_name, is_name, is_topic},
+    report::{Error, Problem},
+};
+use self::{kafka::Trust, report::Report};
+
+/// What a manifest file is called where no name is given.
+pub const FILE_NAME: &str = "tidemill.toml";
+
+/// A manifest that is right in itself.
+#[derive(Debug, Clone)]
+pub struct Manifest {
+    /// The file as messages name it.
+    pub file: String,
+    /// The app: also its consumer group and the begin of its topics' names.
+    pub app: AppName,
+    /// What holds across crashes.
+    pub guarantee: Guarantee,
+    /// Where a partition starts that has no committed position.
+    pub start: Start,
+    /// What happens where a committed position is no longer in the topic.
+    pub on_missing_offset: OnMissingOffset,
+    /// How often positions are committed.
+    pub commit_interval: Duration,
+    /// The process that runs the app; the default where a host has its own.
+    pub host: Host,
+    /// `None`: the embedded log.
+    pub kafka: Option<Kafka>,
+    /// What is said of topics, by name.
+    pub topics: BTreeMap<String, TopicSettings>,
+    /// The functions by the manifest's names; at least one. [`code_name`] is what their code is called.
+    pub functions: BTreeMap<String, FunctionSettings>,
+}
+
+/// What holds across crashes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Guarantee {
+    /// No record is lost; one may be handled again.
+    AtLeastOnce,
+}
+
+/// Where to start where no position is committed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Start {
+    /// At the first record there is.
+    Earliest,
+    /// Behind the last record there is.
+    Latest,
+    /// At the first record whose timestamp is not before this.
+    Timestamp(Timestamp),
+}
+
+/// What to do where a committed position is older than the topic's retention.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnMissingOffset {
+    /// Stop with an error.
+    Fail,
+    /// Go on at the first record there is.
+    Earliest,
+    /// Go on behind the last record there is.
+    Latest,
+}
+
+/// `[host]`: the process that runs the app.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Host {
+    /// Where local files are.
+    pub data: PathBuf,
+    /// Threads; by default as many as cores.
+    pub workers: usize,
+    /// Where health, metrics and management are served.
+    pub listen: SocketAddr,
+}
+
+/// `[topics.NAME]`.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct TopicSettings {
+    /// How many partitions; `None`: as the broker has it.
+    pub partitions: Option<u32>,
+    /// Replicas of each partition; `None`: as the broker has it.
+    pub replicas: Option<u32>,
+    /// Where the time of its records is; `None`: their timestamp.
+    pub timestamp: Option<TimestampFrom>,
+    /// Topic settings by Kafka's names.
+    pub settings: BTreeMap<String, String>,
+}
+
+/// Where the time of a record is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TimestampFrom {
+    /// In a field of the JSON value.
+    Json(String),
+    /// In a header.
+    Header(String),
+}
+
+/// `[functions.NAME]`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FunctionSettings {
+    /// As in the manifest.
+    pub name: String,
+    /// Where its code is.
+    pub module: Module,
+    /// What it reads, at least one; with the code's names where it tells several apart, then all have one.
+    pub inputs: Vec<(Option<String>, Input)>,
+    /// Only records whose JSON fields equal these enter the function.
+    pub filter: BTreeMap<String, serde_json::Value>,
+    /// The code's output names, and the topics they are bound to.
+    pub outputs: BTreeMap<String, String>,
+    /// The code's config names, and their values.
+    pub config: serde_json::Map<String, serde_json::Value>,
+    /// How much goes into one call.
+    pub batch: Batch,
+    /// What a call may use.
+    pub limits: Limits,
+    /// What happens to a record that it asks to see later.
+    pub on_failure: OnFailure,
+    /// What it may use of the world.
+    pub allow: Vec<Capability>,
+}
+
+/// Where a function's code is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Module {
+    /// A crate's folder or a `.wasm` file.
+    Path(PathBuf),
+    /// Uploaded under a name; `None`: its newest version.
+    Registry {
+        /// Its name.
+        name: String,
+        /// Its version, from 1.
+        version: Option<u32>,
+    },
+    /// Uploaded, by content: `sha256:` and 64 digits.
+    Digest(String),
+}
+
+impl Module {
+    /// `name@version` and `sha256:…`, which cannot be paths; `None` where the text is something else.
+    pub fn reference(text: &str) -> Option<Module> {
+        if let Some(digits) = text.strip_prefix("sha256:") {
+            let hex = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+            return (digits.len() == 64 && digits.bytes().all(hex))
+                .then(|| Module::Digest(text.to_owned()));
+        }
+        let (name, version) = text.split_once('@')?;
+        let version = version.parse().ok().filter(|version| *version > 0)?;
+        is_name(name).then(|| Module::Registry { name: name.to_owned(), version: Some(version) })
+    }
+}
+
+/// As written in a manifest.
+impl fmt::Display for Module {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Module::Path(path) => path.display().fmt(f),
+            Module::Registry { name, version: None } => f.write_str(name),
+            Module::Registry { name, version: Some(version) } => write!(f, "{name}@{version}"),
+            Module::Digest(digest) => f.write_str(digest),
+        }
+    }
+}
+
+/// What a function reads.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Input {
+    /// A topic.
+    Topic(String),
+    /// What another function of the app emits, without a topic in between.
+    Function {
+        /// The other function, by the manifest's name.
+        function: String,
+        /// Its output, by the code's name.
+        output: String,
+    },
+}
+
+impl fmt::Display for Input {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Input::Topic(topic) => f.write_str(topic),
+            Input::Function { function, output } => write!(f, "{function}.{output}"),
+        }
+    }
+}
+
+/// How much goes into one call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Batch {
+    /// Records at most.
+    pub records: u32,
+    /// Bytes at most; a larger record makes a batch of its own.
+    pub bytes: usize,
+}
+
+impl Default for Batch {
+    fn default() -> Self {
+        Batch { records: 500, bytes: 64 << 10 }
+    }
+}
+
+/// What a call may use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Bytes of memory.
+    pub memory: usize,
+    /// How long.
+    pub time: Duration,
+    /// Bytes of output per record.
+    pub output: usize,
+    /// Bytes of a log line; what is longer is cut.
+    pub log_line: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        let mib = |count| usize::try_from(ByteSize::mib(count).as_u64()).unwrap_or(usize::MAX);
+        Limits { memory: mib(64), time: Duration::from_secs(1), output: mib(4), log_line: 1 << 10 }
+    }
+}
+
+/// What happens to a record that a function asks to see later.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OnFailure {
+    /// How often it is tried again before it is a dead letter; `None`: without end.
+    pub retries: Option<u32>,
+    /// The first and the longest wait.
+    pub backoff: (Duration, Duration),
+}
+
+impl Default for OnFailure {
+    fn default() -> Self {
+        OnFailure { retries: None, backoff: (Duration::from_millis(100), Duration::from_secs(10)) }
+    }
+}
+
+/// What a function may use of the world.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Capability {
+    /// The time of day.
+    Clock,
+    /// Random bytes.
+    Random,
+}
+
+impl Manifest {
+    /// Reads the file, or `tidemill.toml` in the folder. Each of `sets` is a `key=value` that overrides it.
+    ///
+    /// # Errors
+    /// With everything that is wrong.
+    pub fn read(path: &Path, sets: &[String]) -> Result<Manifest, Error> {
+        let path = if path.is_dir() { path.join(FILE_NAME) } else { path.to_owned() };
+        let file: PathBuf = path.components().collect();
+        let file = file.display().to_string();
+        let text = std::fs::read_to_string(&path)
+            .map_err(|source| Error::Read { path: file.clone(), source })?;
+        Manifest::parse(&text, &file, sets, &|name| std::env::var(name).ok())
+    }
+
+    /// Reads a text as the file of that name would be read; paths in it are relative to the file's folder.
+    ///
+    /// # Errors
+    /// With everything that is wrong.
+    pub fn parse(
+        text: &str,
+        file: &str,
+        sets: &[String],
+        env: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<Manifest, Error> {
+        let folder = Path::new(file).parent().unwrap_or(Path::new(""));
+        checked(text, file, sets, Trust::Local { folder, env })
+    }
+
+    /// Reads a manifest that was uploaded to a host: functions are uploaded ones, the connection is the host's, and
+    /// nothing is filled in from files or the environment.
+    ///
+    /// # Errors
+    /// With everything that is wrong.
+    pub fn uploaded(text: &str, file: &str, sets: &[String]) -> Result<Manifest, Error> {
+        checked(text, file, sets, Trust::Uploaded)
+    }
+}
+
+fn checked(text: &str, file: &str, sets: &[String], trust: Trust<'_>) -> Result<Manifest, Error> {
+    let report = Report::new(file);
+    let table = tree::read(text, sets, &report);
+    let manifest = if report.is_empty() { app::read(file, &table, &report, trust) } else { None };
+    report.finish(manifest)
+}
