@@ -1,1 +1,123 @@
-//! x
+//! Write Tidemill functions in Rust.
+//!
+//! ```
+//! use serde::{Deserialize, Serialize};
+//! use tidemill_sdk::prelude::*;
+//!
+//! #[derive(Serialize, Deserialize)]
+//! struct Order { id: String, amount: i64 }
+//!
+//! #[function]
+//! fn large(order: Json<Order>, minimum: Config<i64>, big: Output<Json<Order>>) -> Result<(), Failure> {
+//!     if order.amount < *minimum { return Ok(()); }
+//!     big.send(&order)
+//! }
+//! tidemill_sdk::export!(large);
+//! ```
+//!
+//! A function is a plain `fn`. What it takes says what it is: one input, and beside it keys, times, configuration
+//! and outputs, each told by its type ([`Param`]), named by the parameter ([`macro@function`] has the attributes).
+//! [`export!`] makes the crate a component of the world `tidemill:function/function`.
+//!
+//! The same code builds natively, where [`testing`] runs it without a host.
+//!
+//! # How a batch goes through
+//! The host hands over many records in one list of bytes (`tidemill-layout`). For each, the parameters are extracted
+//! and the `fn` is called; what it sends is written straight into the answer. At the first failure the batch ends:
+//! what the failed record sent is dropped, the records before it are handled, the host decides about it.
+//!
+//! # What is not here
+//! No files, no network, no threads, no clock but [`now`], and no way to another key's state. `println!` vanishes: use the
+//! macros of the crate [`log`].
+
+extern crate self as tidemill_sdk;
+
+#[doc(hidden)]
+pub mod bindings;
+mod bytes;
+mod codec;
+mod component;
+mod config;
+mod entry;
+mod failure;
+mod function;
+mod headers;
+mod host;
+mod integers;
+mod json;
+mod key;
+mod origin;
+mod output;
+mod param;
+pub mod prelude;
+mod record;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod testing;
+mod text;
+mod timestamp;
+mod value;
+
+pub use bytes::Bytes;
+pub use codec::{Codec, Decode, Encode};
+pub use config::Config;
+pub use entry::{Entry, Raw};
+pub use failure::{Answer, Failure, OrFail, reject, retry, retry_after};
+pub use function::{Function, Instance, Setup};
+pub use headers::{Header, Headers};
+pub use host::{now, random, random_bytes};
+pub use json::Json;
+pub use key::Key;
+pub use log;
+pub use origin::Origin;
+pub use output::{Keep, Meta, Output};
+pub use param::{Optional, Param, Role, Source};
+pub use record::Record;
+pub use serde_json;
+pub use text::Text;
+pub use tidemill_sdk_macros::{Inputs, function};
+pub use timestamp::Timestamp;
+pub use value::{FromHeader, Value};
+
+/// What the macros write refers to this; it may change in any release.
+#[doc(hidden)]
+pub mod macros {
+    pub use crate::{
+        component::{describe, handle, init},
+        function::{Describe, Export, extract, extract_header, instance},
+        param::inputs,
+    };
+    pub use wit_bindgen;
+}
+
+/// Makes the crate a component that holds these functions: once in a crate, `export!(enrich, settle);`.
+///
+/// Natively it only checks that they are functions.
+#[macro_export]
+macro_rules! export {
+    ($($function:ty),+ $(,)?) => {
+        const _: () = {
+            static FUNCTIONS: &[$crate::macros::Export] = &[$($crate::macros::Export::of::<$function>()),+];
+            #[cfg(target_arch = "wasm32")]
+            const _: () = {
+                struct Component;
+                impl $crate::bindings::Guest for Component {
+                    fn describe() -> ::std::vec::Vec<$crate::bindings::Description> {
+                        $crate::macros::describe(FUNCTIONS)
+                    }
+                    fn init(
+                        index: u32,
+                        config: ::std::string::String,
+                    ) -> ::std::result::Result<(), ::std::string::String> {
+                        $crate::macros::init(FUNCTIONS, index, &config)
+                    }
+                    fn handle(batch: ::std::vec::Vec<u8>) -> ::std::vec::Vec<u8> {
+                        $crate::macros::handle(batch)
+                    }
+                }
+                $crate::bindings::__export_component!(Component with_types_in $crate::bindings);
+            };
+            #[cfg(not(target_arch = "wasm32"))]
+            const _: &[$crate::macros::Export] = FUNCTIONS;
+        };
+    };
+}

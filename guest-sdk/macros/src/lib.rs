@@ -1,1 +1,33 @@
-//! x
+//! The macros of the Tidemill SDK: `#[function]` and `#[derive(Inputs)]`. Use them by way of `tidemill-sdk`.
+//!
+//! They never look at what a type is called: every parameter goes through a trait, so that aliases, paths and types
+//! of one's own work. What they know of a parameter is its name and its attributes.
+
+mod function;
+mod inputs;
+mod names;
+
+use proc_macro::TokenStream;
+
+/// Makes a plain `fn` a function for Tidemill.
+///
+/// Each parameter is taken by its type (see `Param`) and named by itself. Exactly one is the input. On a parameter,
+/// `#[name("…")]` gives it another name and `#[header("…")]` takes a header of the record. The `fn` stays as it is, so
+/// that it can be called; beside it comes a struct of the same name for `export!` and the test driver.
+///
+/// `async`, generics and `self` are refused; a lifetime is written `'_`.
+#[proc_macro_attribute]
+pub fn function(arguments: TokenStream, item: TokenStream) -> TokenStream {
+    function::expand(arguments.into(), item.into())
+        .unwrap_or_else(syn::Error::into_compile_error)
+        .into()
+}
+
+/// Makes an enum the input of a function that tells several inputs apart.
+///
+/// Each variant holds what its records' values are taken as (`Json<T>`, `Bytes`, `Text`, `Record`, or an `Option`), and
+/// is named by itself in snake case, or by `#[name("…")]`.
+#[proc_macro_derive(Inputs, attributes(name))]
+pub fn inputs(item: TokenStream) -> TokenStream {
+    inputs::expand(item.into()).unwrap_or_else(syn::Error::into_compile_error).into()
+}

@@ -1,0 +1,211 @@
+//! A function: how it is described, started, and run over a batch.
+
+use crate::{
+    Entry, Failure, FromHeader, Param, Role,
+    bindings::types::{Description, Role as SlotRole, Shape, Slot, Source},
+    bytes::Buffer,
+    output::Emitter,
+};
+use serde_json::{Map, Value};
+use std::{cell::Cell, rc::Rc};
+use tidemill_layout::{Batch, VERSION};
+
+/// A function, as [`#[function]`](macro@crate::function) implements it for a struct of the same name as the `fn`.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no function",
+    note = "put `#[function]` on the `fn`"
+)]
+pub trait Function {
+    /// Its name in the component.
+    const NAME: &'static str;
+
+    /// Names each parameter.
+    #[doc(hidden)]
+    fn describe(parameters: &mut Describe);
+
+    /// Makes an instance.
+    ///
+    /// # Errors
+    /// A text that says what is wrong with the configuration.
+    #[doc(hidden)]
+    fn start(setup: &mut Setup<'_>) -> Result<Box<dyn Instance>, String>;
+}
+
+/// A function that is started, with its configuration read.
+#[doc(hidden)]
+pub trait Instance {
+    /// Handles a batch and answers the outcome, both in `tidemill-layout`.
+    fn handle(&self, batch: Vec<u8>) -> Vec<u8>;
+}
+
+/// What [`Param::prepare`] takes from.
+#[derive(Debug)]
+pub struct Setup<'a> {
+    config: &'a Map<String, Value>,
+    emitter: Rc<Emitter>,
+    outputs: u16,
+}
+
+impl<'a> Setup<'a> {
+    pub(crate) fn new(config: &'a Map<String, Value>) -> Self {
+        Setup { config, emitter: Rc::default(), outputs: 0 }
+    }
+
+    /// The manifest's value of that name.
+    pub fn config(&self, name: &str) -> Option<&'a Value> {
+        self.config.get(name)
+    }
+
+    /// The next output.
+    pub(crate) fn output(&mut self) -> (Rc<Emitter>, u16) {
+        let index = self.outputs;
+        self.outputs += 1;
+        (Rc::clone(&self.emitter), index)
+    }
+}
+
+/// Gathers what `describe` says, parameter by parameter.
+#[doc(hidden)]
+#[derive(Debug)]
+pub struct Describe {
+    sources: Vec<Source>,
+    slots: Vec<Slot>,
+    key: &'static str,
+}
+
+impl Describe {
+    pub(crate) fn of<F: Function>() -> Description {
+        let mut this = Describe { sources: Vec::new(), slots: Vec::new(), key: "bytes" };
+        F::describe(&mut this);
+        for source in &mut this.sources {
+            this.key.clone_into(&mut source.key);
+        }
+        Description {
+            name: F::NAME.to_owned(),
+            layouts: vec![VERSION],
+            sources: this.sources,
+            slots: this.slots,
+            attributes: Vec::new(),
+        }
+    }
+
+    /// Adds a parameter.
+    pub fn parameter<'e, P: Param<'e>>(&mut self, name: &str) {
+        match P::ROLE {
+            Role::Input { sources } => self.sources.extend(sources.iter().map(|source| Source {
+                name: source.name.map(str::to_owned),
+                shape: Shape::Plain,
+                key: String::new(),
+                value: source.value.to_owned(),
+                attributes: Vec::new(),
+            })),
+            Role::Output { key, value } => {
+                let slot = slot(name, SlotRole::Output, key, value);
+                self.slots.push(Slot { rekeys: !key.is_empty(), ..slot });
+            }
+            Role::Config { required } => {
+                let slot = slot(name, SlotRole::Config, "", "json");
+                self.slots.push(Slot { required: required(), ..slot });
+            }
+            Role::Key { codec } => self.key = codec,
+            Role::Beside => {}
+        }
+    }
+}
+
+fn slot(name: &str, role: SlotRole, key: &str, value: &str) -> Slot {
+    Slot {
+        name: name.to_owned(),
+        role,
+        key: key.to_owned(),
+        value: value.to_owned(),
+        rekeys: false,
+        required: false,
+        columns: Vec::new(),
+        attributes: Vec::new(),
+    }
+}
+
+/// A function that a component holds.
+#[doc(hidden)]
+#[derive(Debug, Clone, Copy)]
+pub struct Export {
+    pub(crate) describe: fn() -> Description,
+    pub(crate) start: fn(&mut Setup<'_>) -> Result<Box<dyn Instance>, String>,
+}
+
+impl Export {
+    /// The function of that type.
+    pub const fn of<F: Function>() -> Self {
+        Export { describe: Describe::of::<F>, start: F::start }
+    }
+}
+
+/// Extracts a parameter whose type the call of the function tells.
+#[doc(hidden)]
+#[inline]
+pub fn extract<'e, P: Param<'e>>(prepared: &P::Prepared, entry: &Entry<'e>) -> Result<P, Failure> {
+    P::extract(prepared, entry)
+}
+
+/// Extracts a header whose type the call of the function tells.
+#[doc(hidden)]
+#[inline]
+pub fn extract_header<'e, H: FromHeader<'e>>(name: &str, entry: &Entry<'e>) -> Result<H, Failure> {
+    H::from_header(entry, name)
+}
+
+/// An instance of the function that `call` extracts for and calls.
+#[doc(hidden)]
+pub fn instance<F>(setup: &Setup<'_>, call: F) -> Box<dyn Instance>
+where
+    F: for<'a, 'e> Fn(&'a Entry<'e>) -> Result<(), Failure> + 'static,
+{
+    Box::new(Running { call, emitter: Rc::clone(&setup.emitter), outcome_bytes: Cell::new(0) })
+}
+
+struct Running<F> {
+    call: F,
+    emitter: Rc<Emitter>,
+    /// The length of the last outcome: the next is likely as long, and growing costs copies.
+    outcome_bytes: Cell<usize>,
+}
+
+impl<F: for<'a, 'e> Fn(&'a Entry<'e>) -> Result<(), Failure>> Instance for Running<F> {
+    fn handle(&self, batch: Vec<u8>) -> Vec<u8> {
+        let batch = Rc::new(batch);
+        self.emitter.begin(&batch, self.outcome_bytes.get());
+        let (handled, failure) = self.run(&batch);
+        let outcome = self.emitter.finish(handled, failure.as_ref().map(Failure::as_layout));
+        self.outcome_bytes.set(outcome.len());
+        outcome
+    }
+}
+
+impl<F: for<'a, 'e> Fn(&'a Entry<'e>) -> Result<(), Failure>> Running<F> {
+    /// How many are handled, and why the next is not.
+    #[inline]
+    fn run(&self, buffer: &Buffer) -> (u32, Option<Failure>) {
+        let malformed = |error| Failure::error(format!("the host's batch is malformed: {error}"));
+        let batch = match Batch::parse(buffer) {
+            Ok(batch) => batch,
+            Err(error) => return (0, Some(malformed(error))),
+        };
+        let mut handled = 0;
+        for entry in batch.entries() {
+            let entry = match entry {
+                Ok(entry) => entry,
+                Err(error) => return (handled, Some(malformed(error))),
+            };
+            self.emitter.cause(handled, &entry, buffer);
+            let mark = self.emitter.mark();
+            let origin = batch.origins()[usize::from(entry.origin)];
+            if let Err(failure) = (self.call)(&Entry::new(entry, origin, buffer)) {
+                self.emitter.rollback(mark);
+                return (handled, Some(failure));
+            }
+            handled += 1;
+        }
+        (handled, None)
+    }
+}

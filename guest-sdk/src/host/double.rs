@@ -1,0 +1,80 @@
+//! The host's side natively: the system's clock and entropy, until a test driver takes them in its hand for the
+//! time of a call.
+
+use std::{
+    cell::RefCell,
+    hash::{BuildHasher, Hasher, RandomState},
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+/// What a driver decides and gathers while its function runs on this thread.
+#[derive(Debug, Default)]
+pub(crate) struct Double {
+    pub(crate) now: i64,
+    pub(crate) random: u64,
+    pub(crate) lines: Vec<(log::Level, String, String)>,
+    pub(crate) panicked: Option<String>,
+}
+
+thread_local! {
+    static DOUBLE: RefCell<Option<Double>> = const { RefCell::new(None) };
+}
+
+/// Puts the double in place and calls; answers it with what it gathered. `call` does not unwind.
+pub(crate) fn with<T>(double: Double, call: impl FnOnce() -> T) -> (T, Double) {
+    let before = DOUBLE.replace(Some(double));
+    let answer = call();
+    let double = DOUBLE.replace(before).expect("nothing takes it away meanwhile");
+    (answer, double)
+}
+
+pub(super) fn now() -> i64 {
+    if let Some(now) = DOUBLE.with_borrow(|double| double.as_ref().map(|double| double.now)) {
+        return now;
+    }
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis());
+    i64::try_from(now).unwrap_or(i64::MAX)
+}
+
+pub(super) fn random(bytes: &mut [u8]) {
+    for chunk in bytes.chunks_mut(8) {
+        let drawn = DOUBLE.with_borrow_mut(|double| match double {
+            Some(double) => split_mix(&mut double.random),
+            None => RandomState::new().build_hasher().finish(),
+        });
+        chunk.copy_from_slice(&drawn.to_le_bytes()[..chunk.len()]);
+    }
+}
+
+/// SplitMix64 (Steele, Lea and Flood, 2014).
+fn split_mix(state: &mut u64) -> u64 {
+    *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    let mixed = (*state ^ (*state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    mixed ^ (mixed >> 31)
+}
+
+pub(super) fn write(level: log::Level, target: &str, message: &str) {
+    DOUBLE.with_borrow_mut(|double| {
+        if let Some(double) = double {
+            double.lines.push((level, target.to_owned(), message.to_owned()));
+        }
+    });
+}
+
+/// Keeps the texts of panics under a driver, which are data there; others go their usual way.
+pub(super) fn set_panic_hook() {
+    let usual = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |info| {
+        let under_driver = DOUBLE.with(|double| match double.try_borrow_mut() {
+            Ok(mut double) => double
+                .as_mut()
+                .map(|double| double.panicked = Some(super::panic_text(info)))
+                .is_some(),
+            Err(_) => false,
+        });
+        if !under_driver {
+            usual(info);
+        }
+    }));
+}
