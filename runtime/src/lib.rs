@@ -5,3 +5,4 @@ pub mod guest;
 pub mod manifest;
 pub mod metrics;
 pub mod record;
+pub mod registry;
