@@ -13,9 +13,6 @@ use crate::record::{Headers, Offset, Partition, Position, Records, Timestamp, To
 
 pub use crate::manifest::{OnMissingOffset, Start};
 
-pub mod kafka;
-pub mod memory;
-
 /// Makes the parts that an app works with. Cheap to clone as an `Arc`; shared by all threads of an app.
 pub trait Broker: Send + Sync {
     /// What to call it in messages: `kafka at localhost:9092` or `the embedded log`.
@@ -345,13 +342,21 @@ pub trait Admin: Send {
     ///
     /// # Errors
     /// As [`topics`](Self::topics), and where a partition does not exist.
-    fn positions(&self, partitions: &[TopicPartition], bound: Bound) -> Result<Vec<Position>, Error>;
+    fn positions(
+        &self,
+        partitions: &[TopicPartition],
+        bound: Bound,
+    ) -> Result<Vec<Position>, Error>;
 
     /// Positions a group has committed.
     ///
     /// # Errors
     /// As [`topics`](Self::topics).
-    fn committed(&self, group: &str, partitions: &[TopicPartition]) -> Result<Vec<Option<Position>>, Error>;
+    fn committed(
+        &self,
+        group: &str,
+        partitions: &[TopicPartition],
+    ) -> Result<Vec<Option<Position>>, Error>;
 }
 
 /// What a broker answers, typed by what must follow.
@@ -379,7 +384,9 @@ pub enum Error {
     #[error("the record is too large: {0}")]
     TooLarge(String),
     /// No broker answered in time.
-    #[error("no broker answers at {address} ({cause}): is it running, and is `bootstrap.servers` right?")]
+    #[error(
+        "no broker answers at {address} ({cause}): is it running, and is `bootstrap.servers` right?"
+    )]
     Unreachable {
         /// Where it was tried.
         address: String,

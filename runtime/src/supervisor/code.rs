@@ -1,0 +1,55 @@
+//! From a topology to what makes its instances, tried once.
+
+use std::sync::Arc;
+
+use super::Error;
+use crate::{
+    clock::Clock,
+    guest::{Capability, Component, Fault, Instance, InstanceSettings, Instantiate, Invoke},
+    topology::{Node, Topology},
+    worker::Code,
+};
+
+/// Makes instances of one node's function.
+struct Factory {
+    component: Component,
+    settings: InstanceSettings,
+}
+
+impl Instantiate for Factory {
+    fn instantiate(&self) -> Result<Box<dyn Invoke>, Fault> {
+        Ok(Box::new(Instance::new(&self.component, &self.settings)?))
+    }
+}
+
+/// Makes one instance of every function, so that a configuration it refuses is known before anything runs.
+pub(crate) fn prepare(
+    topology: &Arc<Topology>,
+    clock: &Arc<dyn Clock>,
+    record_bytes_max: Vec<usize>,
+) -> Result<Code, Error> {
+    let mut factories: Vec<Vec<Arc<dyn Instantiate>>> = Vec::new();
+    for part in &topology.parts {
+        let mut nodes: Vec<Arc<dyn Instantiate>> = Vec::new();
+        for node in &part.nodes {
+            let factory = factory(node, clock);
+            let failed = |fault| Error::Function { function: node.name.to_string(), fault };
+            factory.instantiate().map_err(failed)?;
+            nodes.push(Arc::new(factory));
+        }
+        factories.push(nodes);
+    }
+    Ok(Code { topology: Arc::clone(topology), factories, record_bytes_max })
+}
+
+fn factory(node: &Node, clock: &Arc<dyn Clock>) -> Factory {
+    let settings = InstanceSettings {
+        name: Arc::clone(&node.name),
+        index: node.index,
+        config: Arc::clone(&node.config),
+        limits: node.limits,
+        clock: node.allow.contains(&Capability::Clock).then(|| Arc::clone(clock)),
+        random: node.allow.contains(&Capability::Random),
+    };
+    Factory { component: node.component.clone(), settings }
+}

@@ -1,0 +1,164 @@
+//! Effects: what a turn of a task wants done, as values.
+//!
+//! They own, or share, every byte they speak of; until somebody performs them nothing has happened, and dropping them
+//! is all it takes to undo a turn.
+
+pub use crate::operator::Reason;
+use crate::record::{Headers, Offset, Partition, Position, Record, Timestamp};
+
+use super::buffer::Chunk;
+
+/// What a turn wants done, in this order.
+#[derive(Debug, Default)]
+pub struct Effects {
+    pub(super) chunk: Chunk,
+    pub(super) bytes: Vec<u8>,
+    pub(super) outputs: Vec<Output>,
+    /// Positions behind the records that are handled with this: by input.
+    pub positions: Vec<(usize, Position)>,
+    /// Source records handled.
+    pub handled: usize,
+}
+
+/// An output record; its parts are in the effects.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Output {
+    pub(super) row: u32,
+    pub(super) topic: usize,
+    pub(super) partition: Option<u32>,
+    pub(super) timestamp: Timestamp,
+    pub(super) key: Span,
+    pub(super) value: Span,
+    pub(super) headers: Span,
+}
+
+/// Bytes of an emission: those of a source record are not copied.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Span {
+    Null,
+    /// The same part of this source record.
+    Source(u32),
+    /// In the effects' own bytes.
+    Own {
+        start: usize,
+        length: usize,
+    },
+}
+
+/// A record to produce.
+#[derive(Debug, Clone, Copy)]
+pub struct OutputRecord<'a> {
+    /// Index into the topology's output topics.
+    pub topic: usize,
+    /// `None`: by the key.
+    pub partition: Option<Partition>,
+    /// What it holds.
+    pub key: Option<&'a [u8]>,
+    /// What it holds.
+    pub value: Option<&'a [u8]>,
+    /// What it holds.
+    pub headers: Headers<'a>,
+    /// Its timestamp.
+    pub timestamp: Timestamp,
+    /// Which input its source record came from.
+    pub input: usize,
+    /// The source record's offset.
+    pub source: Offset,
+}
+
+impl Effects {
+    /// How many records are to be produced.
+    pub fn len(&self) -> usize {
+        self.outputs.len()
+    }
+
+    /// Whether nothing is to be produced.
+    pub fn is_empty(&self) -> bool {
+        self.outputs.is_empty()
+    }
+
+    /// The record to produce at an index.
+    ///
+    /// # Panics
+    /// Where there is none.
+    pub fn output(&self, index: usize) -> OutputRecord<'_> {
+        let output = &self.outputs[index];
+        let source = self.chunk.record(output.row as usize);
+        let key = resolve(&self.chunk, &self.bytes, output.key, |record| record.key);
+        let value = resolve(&self.chunk, &self.bytes, output.value, |record| record.value);
+        let headers = resolve(&self.chunk, &self.bytes, output.headers, |record| {
+            Some(record.headers.bytes())
+        });
+        OutputRecord {
+            topic: output.topic,
+            partition: output.partition.map(Partition),
+            key,
+            value,
+            headers: Headers::from_encoded(headers.unwrap_or_default()),
+            timestamp: output.timestamp,
+            input: self.chunk.rows[output.row as usize].input,
+            source: source.offset,
+        }
+    }
+
+    /// The source record behind the handled ones, where there is one.
+    pub fn next_source(&self) -> Option<(usize, Record<'_>)> {
+        let row = self.chunk.rows.get(self.handled)?;
+        Some((row.input, self.chunk.record(self.handled)))
+    }
+
+    /// The source records that were handled, each with its input and the range of its outputs.
+    pub fn sources(&self) -> impl Iterator<Item = (usize, Record<'_>, std::ops::Range<usize>)> {
+        let mut next = 0;
+        (0..self.handled).map(move |row| {
+            let start = next;
+            while self.outputs.get(next).is_some_and(|output| output.row as usize == row) {
+                next += 1;
+            }
+            (self.chunk.rows[row].input, self.chunk.record(row), start..next)
+        })
+    }
+}
+
+pub(super) fn resolve<'a>(
+    chunk: &'a Chunk,
+    bytes: &'a [u8],
+    span: Span,
+    part: impl Fn(Record<'a>) -> Option<&'a [u8]>,
+) -> Option<&'a [u8]> {
+    match span {
+        Span::Null => None,
+        Span::Source(row) => part(chunk.record(row as usize)),
+        Span::Own { start, length } => Some(&bytes[start..start + length]),
+    }
+}
+
+/// A record that failed, for logs, status and views.
+#[derive(Debug, Clone)]
+pub struct Failed {
+    /// Index into the sub-topology's nodes.
+    pub node: usize,
+    /// Which input it came from.
+    pub input: usize,
+    /// Where it is.
+    pub offset: Offset,
+    /// Its event time.
+    pub timestamp: Timestamp,
+    /// How often it failed, this time included.
+    pub attempts: u32,
+    /// Why.
+    pub reason: Reason,
+    /// What follows.
+    pub verdict: Verdict,
+}
+
+/// What follows a failure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// Once more, at once, in a fresh instance.
+    Again,
+    /// Once more, not before then.
+    Wait(Timestamp),
+    /// To the dead letters.
+    DeadLetter,
+}

@@ -1,0 +1,127 @@
+//! What follows a failure.
+//!
+//! ```text
+//! reject                          -> dead letter
+//! error, trap, memory, output ... -> once more in a fresh instance -> dead letter
+//! retry, time-out                 -> wait with back-off, again and again; `retries` bounds it -> dead letter
+//! no instance can be made         -> wait with back-off, without end: it is not the record's doing
+//! ```
+//! A function that is granted something from outside (clock, random) may answer differently the next time, so its
+//! errors wait with back-off too, three times unless `retries` says otherwise.
+
+use crate::{
+    guest::Fault,
+    record::{HeadersWriter, Offset, Timestamp},
+    topology::Node,
+};
+
+use super::{
+    Task,
+    effects::{Effects, Failed, Output, Reason, Span, Verdict},
+    process::Stop,
+};
+
+/// Tries of a function with outside grants where the manifest says nothing.
+const RETRIES_WITH_GRANTS: u32 = 3;
+
+/// The record at the head that failed and is tried again.
+#[derive(Debug)]
+pub(super) struct Suspect {
+    pub(super) input: usize,
+    pub(super) offset: Offset,
+    pub(super) attempts: u32,
+    pub(super) not_before: Timestamp,
+}
+
+impl Task {
+    /// Decides about the row behind the handled ones; a dead letter is added to the effects.
+    pub(super) fn judge(&mut self, stop: Stop, effects: &mut Effects, now: Timestamp) -> Failed {
+        let input = effects.chunk.rows[stop.row].input;
+        let record = effects.chunk.record(stop.row);
+        let (offset, timestamp) = (record.offset, record.timestamp);
+        let before = self
+            .suspect
+            .take()
+            .filter(|suspect| (suspect.input, suspect.offset) == (input, offset));
+        let attempts = before.map_or(0, |suspect| suspect.attempts) + 1;
+        let verdict = verdict(&self.part.nodes[stop.node], &stop.reason, attempts, now);
+        match verdict {
+            Verdict::DeadLetter => self.bury(&stop, effects, attempts),
+            Verdict::Again => {
+                self.operators[stop.node].renew();
+                self.suspect = Some(Suspect { input, offset, attempts, not_before: now });
+            }
+            Verdict::Wait(not_before) => {
+                self.suspect = Some(Suspect { input, offset, attempts, not_before });
+            }
+        }
+        Failed { node: stop.node, input, offset, timestamp, attempts, reason: stop.reason, verdict }
+    }
+
+    /// The dead letter: the source record as it came, and why in headers with the names of KIP-1034.
+    fn bury(&self, stop: &Stop, effects: &mut Effects, attempts: u32) {
+        let node = &self.part.nodes[stop.node];
+        let row = u32::try_from(stop.row).expect("a chunk has few rows");
+        let source = effects.chunk.record(stop.row);
+        let topic = &self.part.inputs[effects.chunk.rows[stop.row].input].topic;
+        let mut headers = HeadersWriter::new();
+        let mut text = |name: &str, value: &str| {
+            headers.push(name, Some(value.as_bytes()));
+        };
+        text("__streams.errors.exception", stop.reason.kind());
+        text("__streams.errors.message", &stop.reason.to_string());
+        text("__streams.errors.topic", topic);
+        text("__streams.errors.partition", &self.id.partition.to_string());
+        text("__streams.errors.offset", &source.offset.to_string());
+        text("tidemill.function", &node.name);
+        text("tidemill.digest", &node.component.digest().to_string());
+        text("tidemill.attempts", &attempts.to_string());
+        if let Some((key, value)) = &stop.intermediate {
+            headers.push("tidemill.intermediate.key", key.as_deref());
+            headers.push("tidemill.intermediate.value", value.as_deref());
+        }
+        let mut all = HeadersWriter::new();
+        all.extend(source.headers).extend(headers.headers());
+        let all = all.headers().bytes();
+        let start = effects.bytes.len();
+        effects.bytes.extend_from_slice(all);
+        effects.outputs.push(Output {
+            row,
+            topic: node.dead_letters,
+            partition: Some(self.id.partition.0),
+            timestamp: Timestamp(source.timestamp.millis().max(0)),
+            key: Span::Source(row),
+            value: Span::Source(row),
+            headers: Span::Own { start, length: all.len() },
+        });
+        effects.handled = stop.row + 1;
+    }
+}
+
+fn verdict(node: &Node, reason: &Reason, attempts: u32, now: Timestamp) -> Verdict {
+    let wait = |wait: std::time::Duration| {
+        let wait = i64::try_from(wait.as_millis()).unwrap_or(i64::MAX);
+        Verdict::Wait(Timestamp(now.millis().saturating_add(wait)))
+    };
+    let bounded = |retries: Option<u32>, after| match retries {
+        Some(retries) if attempts > retries => Verdict::DeadLetter,
+        _ => wait(after),
+    };
+    let policy = &node.on_failure;
+    let backoff = policy.wait(attempts);
+    match reason {
+        Reason::Reject(_) => Verdict::DeadLetter,
+        Reason::Retry { after, .. } => bounded(policy.retries, after.unwrap_or(backoff)),
+        Reason::Fault(Fault::Timeout { .. }) => bounded(policy.retries, backoff),
+        Reason::Fault(Fault::Init { .. }) => wait(backoff),
+        Reason::Error(_) | Reason::Fault(_) | Reason::Somewhere(_) => {
+            if !node.allow.is_empty() {
+                bounded(policy.retries.or(Some(RETRIES_WITH_GRANTS)), backoff)
+            } else if attempts > 1 {
+                Verdict::DeadLetter
+            } else {
+                Verdict::Again
+            }
+        }
+    }
+}

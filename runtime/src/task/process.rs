@@ -1,0 +1,389 @@
+//! One chunk through the operators.
+//!
+//! Nodes are visited in topological order, each with one guest call for all its entries. Where a node stops at an
+//! entry, nothing of that entry's source record or of those behind it goes on: `bound` is the first row without
+//! effects. At the end the emissions are laid in the order of record-at-a-time processing: by source record, then
+//! depth first.
+
+use std::{collections::HashMap, ops::Range};
+
+use tidemill_layout::{Emission, HeaderPart, Part};
+
+use crate::{
+    guest::Fault,
+    operator::{Entry, Filter, Function, Reason, Tally},
+    record::{Headers, Partition, Record, Timestamp},
+    topology::SubTopology,
+};
+
+use super::{
+    buffer::Chunk,
+    effects::{Effects, Output, Span, resolve},
+};
+
+/// Where a chunk stopped.
+#[derive(Debug)]
+pub(super) struct Stop {
+    /// The row that failed.
+    pub(super) row: usize,
+    /// The function that failed on it.
+    pub(super) node: usize,
+    pub(super) reason: Reason,
+    /// Key and value that it failed on, where they are not the source record's.
+    pub(super) intermediate: Option<(Option<Vec<u8>>, Option<Vec<u8>>)>,
+}
+
+/// What became of a chunk.
+pub(super) enum Walked {
+    /// The rows before `stop`, or all, have effects.
+    Done { effects: Effects, stop: Option<Stop> },
+    /// A call with entries of so many source records failed, and which of them did it is not known.
+    Narrow { node: usize, rows: usize, fault: Fault },
+}
+
+/// What a node did for the rows that have effects.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct NodeTally {
+    pub(super) taken: Tally,
+    pub(super) given: Tally,
+}
+
+/// A source record or an emission on its way into a node.
+#[derive(Debug, Clone, Copy)]
+struct Waiting {
+    row: u32,
+    source: u16,
+    timestamp: Timestamp,
+    key: Span,
+    value: Span,
+    headers: Span,
+    inner: bool,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Emitted {
+    output: u16,
+    partition: Option<u32>,
+    timestamp: Timestamp,
+    key: Span,
+    value: Span,
+    headers: Span,
+}
+
+/// A node's part of the walk. `ranges[i]` are the emissions of entry *i*.
+#[derive(Debug, Default)]
+struct Visit {
+    entries: Vec<Waiting>,
+    ranges: Vec<Range<usize>>,
+    emitted: Vec<Emitted>,
+}
+
+pub(super) struct Walk<'a> {
+    pub(super) part: &'a SubTopology,
+    pub(super) partition: Partition,
+    pub(super) operators: &'a mut [Function],
+    pub(super) filters: &'a [Filter],
+    /// How often the first row failed before.
+    pub(super) attempt: u32,
+    pub(super) tallies: &'a mut [NodeTally],
+}
+
+impl Walk<'_> {
+    /// Sends a chunk through all nodes.
+    pub(super) fn run(mut self, chunk: Chunk) -> Walked {
+        let mut visits: Vec<Visit> = self.part.nodes.iter().map(|_| Visit::default()).collect();
+        let mut bytes = Vec::new();
+        let mut stop = self.enter(&chunk, &mut visits);
+        // (node, emission) -> the entry it became, for every node it went to.
+        let mut became: HashMap<(usize, usize, usize), usize> = HashMap::new();
+        for node in 0..visits.len() {
+            let bound = stop.as_ref().map_or(chunk.rows.len(), |stop| stop.row);
+            let mut visit = std::mem::take(&mut visits[node]);
+            visit.entries.retain(|entry| (entry.row as usize) < bound);
+            match self.call(node, &chunk, &mut visit, &mut bytes) {
+                Ok(Some(earlier)) => stop = Some(earlier),
+                Ok(None) => {}
+                Err((rows, fault)) => return Walked::Narrow { node, rows, fault },
+            }
+            self.hand_on(node, &visit, &mut visits, &mut became, &bytes, &chunk);
+            visits[node] = visit;
+        }
+        let handled = stop.as_ref().map_or(chunk.rows.len(), |stop| stop.row);
+        let outputs = self.flatten(&visits, &became, handled);
+        self.count(&visits, handled, &chunk, &bytes);
+        Walked::Done {
+            effects: Effects { chunk, bytes, outputs, positions: Vec::new(), handled },
+            stop,
+        }
+    }
+
+    /// Brings source records to the nodes that read their topic.
+    fn enter(&self, chunk: &Chunk, visits: &mut [Visit]) -> Option<Stop> {
+        for (row, at) in (0..).zip(&chunk.rows) {
+            let readers = &self.part.inputs[at.input].readers;
+            let timestamp = match &at.time {
+                Ok(timestamp) => *timestamp,
+                Err(reason) => {
+                    let node = readers.first().map_or(0, |edge| edge.node);
+                    let reason = Reason::Reject(reason.clone());
+                    return Some(Stop { row: row as usize, node, reason, intermediate: None });
+                }
+            };
+            for edge in readers {
+                if !self.filters[edge.node].admits(chunk.record(row as usize).value) {
+                    continue;
+                }
+                let span = Span::Source(row);
+                let (key, value, headers) = (span, span, span);
+                let source = edge.source;
+                visits[edge.node].entries.push(Waiting {
+                    row,
+                    source,
+                    timestamp,
+                    key,
+                    value,
+                    headers,
+                    inner: false,
+                });
+            }
+        }
+        None
+    }
+
+    /// Calls a node with its entries, until they are handled or it stops.
+    fn call(
+        &mut self,
+        node: usize,
+        chunk: &Chunk,
+        visit: &mut Visit,
+        bytes: &mut Vec<u8>,
+    ) -> Result<Option<Stop>, (usize, Fault)> {
+        let Visit { entries, ranges, emitted } = visit;
+        // Several ways may lead here: source records keep their order, and within one the order they came in.
+        entries.sort_by_key(|entry| entry.row);
+        let mut from = 0;
+        while from < entries.len() {
+            let rest = &entries[from..];
+            let at = |entry: &Waiting| {
+                self.part.inputs[chunk.rows[entry.row as usize].input].topic.as_ref()
+            };
+            let attempt = self.attempt;
+            self.operators[node].load(
+                self.partition.0,
+                rest.iter().map(|entry| Entry {
+                    source: entry.source,
+                    topic: at(entry),
+                    attempt: if entry.row == 0 { attempt } else { 0 },
+                    record: entry.record(chunk, bytes),
+                }),
+            );
+            let mut last = 0;
+            let mut start = emitted.len();
+            let called = self.operators[node].call(|emission| {
+                while last < emission.cause {
+                    ranges.push(start..emitted.len());
+                    start = emitted.len();
+                    last += 1;
+                }
+                emitted.push(emit(&rest[emission.cause as usize], emission, bytes));
+            });
+            for _ in last as usize..called.handled {
+                ranges.push(start..emitted.len());
+                start = emitted.len();
+            }
+            from += called.handled;
+            if let Some(reason) = called.stopped {
+                return self.stopped(node, &entries[from..], reason, chunk, bytes);
+            }
+        }
+        Ok(None)
+    }
+
+    fn stopped(
+        &self,
+        node: usize,
+        rest: &[Waiting],
+        reason: Reason,
+        chunk: &Chunk,
+        bytes: &[u8],
+    ) -> Result<Option<Stop>, (usize, Fault)> {
+        let Some(first) = rest.first() else { return Ok(None) };
+        let reason = match reason {
+            Reason::Somewhere(fault) => {
+                let mut rows: Vec<u32> = rest.iter().map(|entry| entry.row).collect();
+                rows.dedup();
+                if rows.len() > 1 {
+                    return Err((rows.len(), fault));
+                }
+                Reason::Fault(fault)
+            }
+            known => known,
+        };
+        let intermediate = first.inner.then(|| {
+            let record = first.record(chunk, bytes);
+            (record.key.map(<[u8]>::to_vec), record.value.map(<[u8]>::to_vec))
+        });
+        Ok(Some(Stop { row: first.row as usize, node, reason, intermediate }))
+    }
+
+    /// Brings emissions to the nodes that take them in memory.
+    fn hand_on(
+        &self,
+        node: usize,
+        visit: &Visit,
+        visits: &mut [Visit],
+        became: &mut HashMap<(usize, usize, usize), usize>,
+        bytes: &[u8],
+        chunk: &Chunk,
+    ) {
+        let outputs = &self.part.nodes[node].outputs;
+        if outputs.iter().all(|output| output.edges.is_empty()) {
+            return;
+        }
+        for (entry, range) in visit.entries.iter().zip(&visit.ranges) {
+            for index in range.clone() {
+                let emitted = &visit.emitted[index];
+                for edge in &outputs[usize::from(emitted.output)].edges {
+                    let waiting = Waiting {
+                        row: entry.row,
+                        source: edge.source,
+                        timestamp: emitted.timestamp,
+                        key: emitted.key,
+                        value: emitted.value,
+                        headers: emitted.headers,
+                        inner: true,
+                    };
+                    if self.filters[edge.node].admits(waiting.record(chunk, bytes).value) {
+                        became.insert((node, index, edge.node), visits[edge.node].entries.len());
+                        visits[edge.node].entries.push(waiting);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Lays the outputs of the handled rows in the order of record-at-a-time processing.
+    fn flatten(
+        &self,
+        visits: &[Visit],
+        became: &HashMap<(usize, usize, usize), usize>,
+        handled: usize,
+    ) -> Vec<Output> {
+        let mut outputs = Vec::with_capacity(visits.iter().map(|visit| visit.emitted.len()).sum());
+        let mut next = vec![0; visits.len()];
+        for row in 0..handled {
+            for (node, visit) in visits.iter().enumerate() {
+                while let Some(entry) =
+                    visit.entries.get(next[node]).filter(|entry| entry.row as usize == row)
+                {
+                    if !entry.inner {
+                        self.descend(node, next[node], visits, became, &mut outputs);
+                    }
+                    next[node] += 1;
+                }
+            }
+        }
+        outputs
+    }
+
+    fn descend(
+        &self,
+        node: usize,
+        entry: usize,
+        visits: &[Visit],
+        became: &HashMap<(usize, usize, usize), usize>,
+        outputs: &mut Vec<Output>,
+    ) {
+        let visit = &visits[node];
+        for index in visit.ranges[entry].clone() {
+            let emitted = &visit.emitted[index];
+            let output = &self.part.nodes[node].outputs[usize::from(emitted.output)];
+            if let Some(topic) = output.topic {
+                outputs.push(Output {
+                    row: visit.entries[entry].row,
+                    topic,
+                    partition: emitted.partition,
+                    timestamp: emitted.timestamp,
+                    key: emitted.key,
+                    value: emitted.value,
+                    headers: emitted.headers,
+                });
+            }
+            for edge in &output.edges {
+                if let Some(entry) = became.get(&(node, index, edge.node)) {
+                    self.descend(edge.node, *entry, visits, became, outputs);
+                }
+            }
+        }
+    }
+
+    /// Counts what the handled rows took and gave, node by node.
+    fn count(&mut self, visits: &[Visit], handled: usize, chunk: &Chunk, bytes: &[u8]) {
+        for (visit, tally) in visits.iter().zip(&mut *self.tallies) {
+            let entries = visit.entries.iter().zip(&visit.ranges);
+            for (entry, range) in entries.filter(|(entry, _)| (entry.row as usize) < handled) {
+                tally.taken.add(&entry.record(chunk, bytes));
+                for emitted in &visit.emitted[range.clone()] {
+                    tally.given.add(&emitted.record(chunk, bytes));
+                }
+            }
+        }
+    }
+}
+
+fn emit(cause: &Waiting, emission: &Emission<'_>, bytes: &mut Vec<u8>) -> Emitted {
+    let mut own = |part: &[u8]| {
+        let start = bytes.len();
+        bytes.extend_from_slice(part);
+        Span::Own { start, length: part.len() }
+    };
+    let mut part = |part: Part<'_>, inherited: Span| match part {
+        Part::Inherit => inherited,
+        Part::Null => Span::Null,
+        Part::Bytes(part) => own(part),
+    };
+    let key = part(emission.key, cause.key);
+    let value = part(emission.value, cause.value);
+    let headers = match emission.headers {
+        HeaderPart::Inherit => cause.headers,
+        HeaderPart::Replace(headers) => part(Part::Bytes(headers.bytes()), Span::Null),
+    };
+    Emitted {
+        output: emission.output,
+        partition: emission.partition,
+        timestamp: emission.timestamp.map_or(cause.timestamp, Timestamp),
+        key,
+        value,
+        headers,
+    }
+}
+
+fn spans<'a>(
+    chunk: &'a Chunk,
+    bytes: &'a [u8],
+    row: u32,
+    timestamp: Timestamp,
+    (key, value, headers): (Span, Span, Span),
+) -> Record<'a> {
+    let encoded = resolve(chunk, bytes, headers, |record| Some(record.headers.bytes()));
+    Record {
+        offset: chunk.record(row as usize).offset,
+        timestamp,
+        key: resolve(chunk, bytes, key, |record| record.key),
+        value: resolve(chunk, bytes, value, |record| record.value),
+        headers: Headers::from_encoded(encoded.unwrap_or_default()),
+    }
+}
+
+impl Waiting {
+    fn record<'a>(&self, chunk: &'a Chunk, bytes: &'a [u8]) -> Record<'a> {
+        spans(chunk, bytes, self.row, self.timestamp, (self.key, self.value, self.headers))
+    }
+}
+
+impl Emitted {
+    fn record<'a>(&self, chunk: &'a Chunk, bytes: &'a [u8]) -> Record<'a> {
+        // The offset of an emission means nothing.
+        spans(chunk, bytes, 0, self.timestamp, (self.key, self.value, self.headers))
+    }
+}

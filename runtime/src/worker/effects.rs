@@ -1,0 +1,311 @@
+//! Performing what a task wants done.
+
+use std::time::{Duration, Instant};
+
+use super::{
+    Failure, Pending, Produced, View, Worker, ledger::Cause, partition_of, status::FailureStatus,
+};
+use crate::{
+    broker::{self, Delivery, Produce},
+    guest::Fault,
+    metrics::FaultKind,
+    record::{Record, TopicPartition},
+    task::{Effects, Failed, Reason, TaskId, Verdict},
+};
+
+/// How long an observed batch is waited for, so that its view can say where each record went.
+const OBSERVE_PATIENCE: Duration = Duration::from_secs(5);
+
+impl Worker {
+    /// Takes over the effects of a turn.
+    pub(super) fn take(
+        &mut self,
+        id: TaskId,
+        effects: Effects,
+        failed: Option<&Failed>,
+    ) -> Result<(), broker::Error> {
+        if let Some(failed) = failed {
+            self.log(id, failed);
+        }
+        if self.observer.is_some() {
+            return self.take_observed(id, effects, failed);
+        }
+        self.pending.push_back(Pending { task: id, effects, next: 0 });
+        self.perform()
+    }
+
+    /// Hands waiting effects to the outbox, until it is full. The positions behind them count once all are handed
+    /// over.
+    pub(super) fn perform(&mut self) -> Result<(), broker::Error> {
+        while let Some(mut pending) = self.pending.pop_front() {
+            if !self.produce(&mut pending)? {
+                self.pending.push_front(pending);
+                return Ok(());
+            }
+            let Some(task) = self.tasks.get(&pending.task) else { continue };
+            for (input, position) in &pending.effects.positions {
+                self.ledger.moved(partition_of(task, *input), *position);
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether all was taken.
+    fn produce(&mut self, pending: &mut Pending) -> Result<bool, broker::Error> {
+        while pending.next < pending.effects.len() {
+            let output = pending.effects.output(pending.next);
+            let record = Produce {
+                topic: self.topics[output.topic],
+                partition: output.partition,
+                key: output.key,
+                value: output.value,
+                headers: output.headers,
+                timestamp: output.timestamp,
+            };
+            let cause = Cause { task: pending.task, input: output.input, offset: output.source };
+            match self.outbox.produce(&record, self.ledger.token()) {
+                Ok(()) => self.ledger.produced(cause),
+                Err(broker::Error::Full) => return Ok(false),
+                Err(broker::Error::TooLarge(why)) => {
+                    self.refuse(cause, &why)?;
+                    pending.next = pending.effects.len();
+                    pending.effects.positions.clear();
+                    return Ok(true);
+                }
+                Err(other) => return Err(other),
+            }
+            pending.next += 1;
+        }
+        Ok(true)
+    }
+
+    /// Hears what became of produced records.
+    pub(super) fn acknowledge(&mut self, wait: Duration) -> Result<(), broker::Error> {
+        let mut failed: Vec<(Option<Cause>, broker::Error)> = Vec::new();
+        let ledger = &mut self.ledger;
+        self.outbox.poll(wait, &mut |Delivery { token, result }| match result {
+            Ok((partition, offset)) => {
+                if ledger.delivered(token).is_some() {
+                    ledger.locate(token, partition, offset);
+                }
+            }
+            Err(error) => failed.push((ledger.delivered(token), error)),
+        })?;
+        let Some((cause, error)) = failed.into_iter().find(|(cause, _)| cause.is_some()) else {
+            return Ok(());
+        };
+        match (cause, &error) {
+            (Some(cause), broker::Error::TooLarge(why) | broker::Error::Refused(why)) => {
+                self.refuse(cause, why)
+            }
+            (_, broker::Error::Fatal(_) | broker::Error::Fenced(_)) => Err(error),
+            _ => self.abort(&format!("a record could not be produced: {error}")),
+        }
+    }
+
+    /// An output was refused for good: its source record is charged, and all goes back to the last commit.
+    fn refuse(&mut self, cause: Cause, why: &str) -> Result<(), broker::Error> {
+        if let Some(task) = self.tasks.get_mut(&cause.task) {
+            task.refuse(cause.input, cause.offset, format!("its output was refused: {why}"));
+        }
+        self.abort(&format!("an output of record {} was refused: {why}", cause.offset))
+    }
+
+    /// One line for each failure, when it first happens and when it is settled.
+    fn log(&mut self, id: TaskId, failed: &Failed) {
+        let part = &self.code.topology.parts[id.part];
+        let (function, topic) = (&*part.nodes[failed.node].name, &*part.inputs[failed.input].topic);
+        let counters = &self.counters[id.part][failed.node];
+        let app = &*self.code.topology.app;
+        let (partition, offset, kind) = (id.partition.0, failed.offset.0, failed.reason.kind());
+        counters.fault(fault_kind(&failed.reason));
+        match failed.verdict {
+            Verdict::DeadLetter => {
+                counters.dead_letters.inc();
+                let (attempts, reason) = (failed.attempts, &failed.reason);
+                tracing::warn!(
+                    app,
+                    function,
+                    topic,
+                    partition,
+                    offset,
+                    kind,
+                    attempts,
+                    "dead letter: {reason}"
+                );
+            }
+            Verdict::Wait(_) => {
+                counters.retries.inc();
+                if failed.attempts == 1 {
+                    let reason = &failed.reason;
+                    tracing::warn!(
+                        app,
+                        function,
+                        topic,
+                        partition,
+                        offset,
+                        kind,
+                        "tried again with back-off: {reason}"
+                    );
+                }
+            }
+            Verdict::Again => counters.retries.inc(),
+        }
+        let status = FailureStatus {
+            topic: topic.to_owned(),
+            partition,
+            offset,
+            kind: kind.to_owned(),
+            message: failed.reason.to_string(),
+            attempts: failed.attempts,
+            at: self.clock.now(),
+        };
+        self.board.function(function, |function| {
+            match failed.verdict {
+                Verdict::DeadLetter => function.dead_letters += 1,
+                Verdict::Wait(_) | Verdict::Again => function.retries += 1,
+            }
+            function.last_failure = Some(status);
+        });
+    }
+
+    /// Counts what the nodes of a task did. Answers the time of each.
+    pub(super) fn count(&mut self, id: TaskId) -> Vec<Duration> {
+        let Some(task) = self.tasks.get_mut(&id) else { return Vec::new() };
+        let mut times = Vec::new();
+        for (node, counters) in self.counters[id.part].iter().enumerate() {
+            let work = task.take_work(node);
+            times.push(work.cost.guest);
+            if work.cost.invocations == 0 {
+                continue;
+            }
+            counters.records_in.inc_by(work.taken.records);
+            counters.bytes_in.inc_by(work.taken.bytes);
+            counters.records_out.inc_by(work.given.records);
+            counters.bytes_out.inc_by(work.given.bytes);
+            counters.invocations.inc_by(work.cost.invocations);
+            counters.guest_seconds.inc_by(work.cost.guest.as_secs_f64());
+            self.board.function(&task.part().nodes[node].name, |function| {
+                function.records_in += work.taken.records;
+                function.records_out += work.given.records;
+            });
+        }
+        times
+    }
+
+    /// As `take`, and waits until every record has its place, to show it.
+    fn take_observed(
+        &mut self,
+        id: TaskId,
+        effects: Effects,
+        failed: Option<&Failed>,
+    ) -> Result<(), broker::Error> {
+        let first = self.ledger.token();
+        let mut pending = Pending { task: id, effects, next: 0 };
+        let deadline = Instant::now() + OBSERVE_PATIENCE;
+        self.perform()?;
+        while !self.produce(&mut pending)? && Instant::now() < deadline {
+            self.acknowledge(Duration::from_millis(1))?;
+        }
+        self.outbox.hurry();
+        let target = pending.effects.len();
+        while self.ledger.outstanding() > 0 && Instant::now() < deadline {
+            self.acknowledge(Duration::from_millis(1))?;
+        }
+        let places: Vec<_> =
+            (first..first + target).map(|token| self.ledger.location(token)).collect();
+        let times = self.count(id);
+        self.show(id, &pending.effects, &places, failed, &times);
+        self.pending.push_back(pending);
+        self.perform()
+    }
+
+    fn show(
+        &self,
+        id: TaskId,
+        effects: &Effects,
+        places: &[Option<(crate::record::Partition, Option<crate::record::Offset>)>],
+        failed: Option<&Failed>,
+        times: &[Duration],
+    ) {
+        let Some(observer) = &self.observer else { return };
+        let part = &self.code.topology.parts[id.part];
+        let topology = &self.code.topology;
+        let share = u32::try_from(effects.handled.max(1)).unwrap_or(u32::MAX);
+        let functions: Vec<(&str, Duration)> = part
+            .nodes
+            .iter()
+            .zip(times)
+            .filter(|(_, time)| !time.is_zero())
+            .map(|(node, time)| (&*node.name, *time / share))
+            .collect();
+        let produced = |index: usize| {
+            let output = effects.output(index);
+            let (partition, offset) = places[index].unwrap_or((crate::record::Partition(0), None));
+            Produced {
+                topic: &topology.outputs[output.topic],
+                partition,
+                offset,
+                record: Record {
+                    offset: output.source,
+                    timestamp: output.timestamp,
+                    key: output.key,
+                    value: output.value,
+                    headers: output.headers,
+                },
+            }
+        };
+        let source = |input: usize| TopicPartition {
+            topic: std::sync::Arc::clone(&part.inputs[input].topic),
+            partition: id.partition,
+        };
+        for (input, record, range) in effects.sources() {
+            let failed =
+                failed.filter(|failed| failed.input == input && failed.offset == record.offset);
+            let letter = failed.is_some();
+            let outputs = if letter { Vec::new() } else { range.clone().map(produced).collect() };
+            let failure = failed.map(|failed| Failure {
+                function: &part.nodes[failed.node].name,
+                attempts: failed.attempts,
+                reason: &failed.reason,
+                verdict: failed.verdict,
+                dead_letter: range.last().map(produced),
+            });
+            observer.observe(&View {
+                source: source(input),
+                record,
+                outputs,
+                failure,
+                functions: functions.clone(),
+            });
+        }
+        // A record that is tried again is not among the handled ones.
+        if let Some(failed) = failed.filter(|failed| failed.verdict != Verdict::DeadLetter)
+            && let Some((input, record)) = effects.next_source()
+        {
+            let failure = Failure {
+                function: &part.nodes[failed.node].name,
+                attempts: failed.attempts,
+                reason: &failed.reason,
+                verdict: failed.verdict,
+                dead_letter: None,
+            };
+            let (outputs, failure) = (Vec::new(), Some(failure));
+            observer.observe(&View { source: source(input), record, outputs, failure, functions });
+        }
+    }
+}
+
+fn fault_kind(reason: &Reason) -> FaultKind {
+    match reason {
+        Reason::Reject(_) => FaultKind::Reject,
+        Reason::Error(_) => FaultKind::Error,
+        Reason::Retry { .. } => FaultKind::Retry,
+        Reason::Fault(fault) | Reason::Somewhere(fault) => match fault {
+            Fault::Timeout { .. } => FaultKind::Timeout,
+            Fault::Memory { .. } => FaultKind::Memory,
+            Fault::Output { .. } | Fault::Contract { .. } => FaultKind::Output,
+            Fault::Trap { .. } | Fault::Init { .. } => FaultKind::Panic,
+        },
+    }
+}
