@@ -271,8 +271,7 @@ impl Emitter {
     fn headers(&self, meta: &Meta, into: &mut HeadersWriter) {
         let batch = self.batch.borrow();
         if let (false, Some(span), Some(batch)) = (meta.only_these, self.headers.get(), &*batch) {
-            let headers = layout::Headers::parse(&batch[span.range()]);
-            into.extend(headers.expect("headers are checked with their batch"));
+            into.extend(layout::Headers::from_encoded(&batch[span.range()]));
         }
         into.extend(meta.headers.headers());
     }

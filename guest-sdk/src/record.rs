@@ -53,8 +53,7 @@ impl Record {
 
     /// In order; names may repeat.
     pub fn headers(&self) -> layout::Headers<'_> {
-        layout::Headers::parse(&self.buffer[self.headers.range()])
-            .expect("headers are checked with their batch")
+        layout::Headers::from_encoded(&self.buffer[self.headers.range()])
     }
 
     /// The topic it was read from.

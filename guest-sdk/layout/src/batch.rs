@@ -157,6 +157,9 @@ impl<'a> Batch<'a> {
             let length = reader.u32()?;
             origins.push(Origin { partition, topic: reader.text(length as usize)? });
         }
+        if entries == 0 && !reader.is_empty() {
+            return Err(reader.malformed("bytes behind the last entry"));
+        }
         Ok(Batch { origins, entries, reader })
     }
 

@@ -251,7 +251,9 @@ impl<'a> Outcome<'a> {
         }
         let body = bytes.len().checked_sub(reason).filter(|end| *end >= HEAD_BYTES);
         let body = body.ok_or(Malformed { at: 24, what: "reason is longer than the outcome" })?;
-        let reason = Reader::new(&bytes[body..]).text(bytes.len() - body)?;
+        let mut tail = Reader::new(bytes);
+        tail.take(body)?;
+        let reason = tail.text(reason)?;
         let failure = failure(kind, delay, reason)?;
         match handled.cmp(&entries) {
             std::cmp::Ordering::Greater => {

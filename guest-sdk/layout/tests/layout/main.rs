@@ -1,0 +1,6 @@
+//! The layout from both sides: what is written reads back equal, and bytes that nobody wrote are refused, never worse.
+
+mod batch;
+mod hostile;
+mod outcome;
+mod strategies;
