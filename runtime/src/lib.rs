@@ -1,4 +1,56 @@
 //! The Tidemill host: runs WebAssembly functions on Kafka topics.
+//!
+//! One idea repeats at every scale: **a task owns its partitions; given records it returns effects; only the edges
+//! touch the world.** Nothing that a function does has happened until the worker performs it, so undoing is dropping.
+//!
+//! # Follow a record
+//! A trade arrives in topic `user_trades`, partition 3, and becomes a settlement:
+//!
+//! | step | where |
+//! |---|---|
+//! | The worker's thread steps its loop. | [`worker::Worker::step`] in `worker/mod.rs`, called by `supervisor/thread.rs` |
+//! | The inbox gives a batch of one partition, copied once out of the client into [`record::Records`]. | [`broker::Inbox::poll`], in `broker/kafka` or `broker/memory` |
+//! | The batch goes to the task of that partition number and waits its turn; event time is read from record, field or header. | `task/buffer.rs`, `task/time.rs` |
+//! | A turn picks the next records: arrival order, or by time over several inputs. | [`task::Task::turn`] in `task/mod.rs` |
+//! | They walk the nodes of the sub-topology, one guest call a node. | `task/process.rs` over [`topology::SubTopology`] |
+//! | The function operator packs them into one list of bytes. | [`operator::Function::load`], layout in the crate `tidemill-layout` |
+//! | The guest is called, under limits of time and memory. | [`guest::Instance`] in `guest/instance.rs` |
+//! | Its answer is checked, and becomes emissions; inherited parts are not copied. | [`operator::Function::call`], `task/process.rs` |
+//! | A record that fails is found and judged: again, later, or dead letter. | `task/failure.rs` |
+//! | The turn answers [`task::Effects`]: outputs and positions, as values. | `task/effects.rs` |
+//! | The worker hands outputs to the outbox, each with a token that names its cause. | `worker/effects.rs`, [`broker::Outbox::produce`] |
+//! | Acknowledgements come back and are ticked off, epoch by epoch. | `worker/ledger.rs` |
+//! | Once all outputs before them are acknowledged, positions are committed to the group. | `worker/commit.rs` |
+//!
+//! When the group takes a partition away, `worker/assignment.rs` finishes and commits first. When an output cannot be
+//! produced, `worker/commit.rs` drops what is not committed and reads it again.
+//!
+//! # The rooms
+//! In reading order; each may use those above it, and the third column is what it never does.
+//!
+//! | module | what it is | never |
+//! |---|---|---|
+//! | [`record`] | plain values: records, offsets, positions, timestamps | I/O |
+//! | [`clock`] | the one place that asks the system for time | |
+//! | [`metrics`] | every metric on one page | labels by key or partition; others use `prometheus` |
+//! | [`guest`] | engine, components, instances, limits | topics; others use `wasmtime` |
+//! | [`manifest`] | `tidemill.toml`, as written and as checked | look at topics or code |
+//! | [`topology`] | manifest and code as a graph, checked | I/O |
+//! | [`operator`] | the nodes at work: filter, function | Kafka, files |
+//! | [`task`] | buffer, time, process, failure, effects | a client library, a thread, a clock |
+//! | [`broker`] | the seams inbox, outbox, follower, admin; over rdkafka and as the embedded log | callbacks; others use `rdkafka` |
+//! | [`worker`] | the loop: poll, tasks, effects, commit, assignment | share a task |
+//! | [`supervisor`] | apps and their threads: start, swap, stop; topics checked first | touch a task |
+//! | [`registry`] | uploaded functions by content, apps as accepted | run anything |
+//! | [`http`] | management, health, metrics | the data path |
+//! | [`testing`] | the [`testing::TaskDriver`] and case files | a broker |
+//! | [`cli`] | the command line | |
+//!
+//! The test `rooms` at the end of this file reads the `use` lines and agrees.
+//!
+//! # Delivery
+//! At-least-once: positions are committed after the outputs behind them are acknowledged by all in-sync replicas. A
+//! crash between the two makes the records since the last commit (100 ms by default) be handled again.
 
 pub mod broker;
 pub mod clock;
@@ -7,7 +59,11 @@ pub mod manifest;
 pub mod metrics;
 pub mod operator;
 pub mod record;
+pub mod registry;
 pub mod supervisor;
 pub mod task;
 pub mod topology;
 pub mod worker;
+
+#[cfg(test)]
+mod rooms;

@@ -1,0 +1,49 @@
+//! What the benchmarks measure: the least that a function can do, and an honest map of JSON.
+
+use serde::{Deserialize, Serialize};
+use tidemill_sdk::prelude::*;
+
+/// Every record goes on as it is.
+#[function]
+fn pass_through(_record: Bytes, out: Output<Bytes>) -> Result<(), Failure> {
+    out.forward()
+}
+
+/// Every other record goes on as it is.
+#[function]
+fn filter_half(record: Bytes, out: Output<Bytes>) -> Result<(), Failure> {
+    match record.first() {
+        Some(byte) if byte & 1 == 1 => out.forward(),
+        _ => Ok(()),
+    }
+}
+
+/// Every record goes on with its last byte changed: the value is copied back.
+#[function]
+fn transform(record: Bytes, out: Output<Bytes>) -> Result<(), Failure> {
+    let mut value = record.to_vec();
+    if let Some(last) = value.last_mut() {
+        *last ^= 1;
+    }
+    out.send(&Bytes::from(value))
+}
+
+#[derive(Serialize, Deserialize)]
+struct Order {
+    id: u64,
+    user: String,
+    amount: i64,
+    currency: String,
+    note: String,
+    #[serde(default)]
+    large: bool,
+}
+
+/// Reads a record as JSON, decides, and writes it again.
+#[function]
+fn json_map(mut order: Json<Order>, out: Output<Json<Order>>) -> Result<(), Failure> {
+    order.large = order.amount > 50_000;
+    out.send(&order)
+}
+
+tidemill_sdk::export!(pass_through, filter_half, transform, json_map);
