@@ -4,7 +4,7 @@ use std::{
     cmp::Ordering,
     fmt,
     hash::{Hash, Hasher},
-    ops::{Deref, Range},
+    ops::Deref,
     rc::Rc,
 };
 
@@ -15,30 +15,26 @@ pub(crate) type Buffer = Rc<Vec<u8>>;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Span {
     start: usize,
-    end: usize,
+    length: usize,
 }
 
 impl Span {
-    /// Where `part` lies in `whole`.
-    ///
-    /// # Panics
-    /// Where it does not.
+    /// Where `part` lies in `whole`. It is checked when it is used: most spans never are.
     #[inline]
     pub(crate) fn of(part: &[u8], whole: &[u8]) -> Self {
-        if part.is_empty() {
-            return Span { start: 0, end: 0 };
+        Span {
+            start: (part.as_ptr() as usize).wrapping_sub(whole.as_ptr() as usize),
+            length: part.len(),
         }
-        let start = (part.as_ptr() as usize).wrapping_sub(whole.as_ptr() as usize);
-        assert!(
-            start <= whole.len() && part.len() <= whole.len() - start,
-            "a part lies in its batch"
-        );
-        Span { start, end: start + part.len() }
     }
 
+    /// The part. An empty one may lie anywhere.
+    ///
+    /// # Panics
+    /// Where it does not lie in there.
     #[inline]
-    pub(crate) fn range(self) -> Range<usize> {
-        self.start..self.end
+    pub(crate) fn within(self, whole: &[u8]) -> &[u8] {
+        if self.length == 0 { &[] } else { &whole[self.start..][..self.length] }
     }
 }
 
@@ -64,7 +60,7 @@ impl Deref for Bytes {
 
     #[inline]
     fn deref(&self) -> &[u8] {
-        &self.buffer[self.span.range()]
+        self.span.within(&self.buffer)
     }
 }
 
@@ -76,7 +72,7 @@ impl AsRef<[u8]> for Bytes {
 
 impl From<Vec<u8>> for Bytes {
     fn from(bytes: Vec<u8>) -> Self {
-        Bytes { span: Span { start: 0, end: bytes.len() }, buffer: Rc::new(bytes) }
+        Bytes { span: Span { start: 0, length: bytes.len() }, buffer: Rc::new(bytes) }
     }
 }
 

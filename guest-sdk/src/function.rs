@@ -7,7 +7,7 @@ use crate::{
     output::Emitter,
 };
 use serde_json::{Map, Value};
-use std::{cell::Cell, rc::Rc};
+use std::{cell::RefCell, rc::Rc};
 use tidemill_layout::{Batch, VERSION};
 
 /// A function, as [`#[function]`](macro@crate::function) implements it for a struct of the same name as the `fn`.
@@ -161,23 +161,29 @@ pub fn instance<F>(setup: &Setup<'_>, call: F) -> Box<dyn Instance>
 where
     F: for<'a, 'e> Fn(&'a Entry<'e>) -> Result<(), Failure> + 'static,
 {
-    Box::new(Running { call, emitter: Rc::clone(&setup.emitter), outcome_bytes: Cell::new(0) })
+    Box::new(Running { call, emitter: Rc::clone(&setup.emitter), buffer: RefCell::default() })
 }
 
 struct Running<F> {
     call: F,
     emitter: Rc<Emitter>,
-    /// The length of the last outcome: the next is likely as long, and growing costs copies.
-    outcome_bytes: Cell<usize>,
+    /// Holds the batch while it is handled. It is the same one again unless somebody keeps a part of a batch.
+    buffer: RefCell<Buffer>,
 }
 
 impl<F: for<'a, 'e> Fn(&'a Entry<'e>) -> Result<(), Failure>> Instance for Running<F> {
     fn handle(&self, batch: Vec<u8>) -> Vec<u8> {
-        let batch = Rc::new(batch);
-        self.emitter.begin(&batch, self.outcome_bytes.get());
-        let (handled, failure) = self.run(&batch);
+        let mut buffer = self.buffer.borrow_mut();
+        match Rc::get_mut(&mut buffer) {
+            Some(bytes) => *bytes = batch,
+            None => *buffer = Rc::new(batch),
+        }
+        self.emitter.begin(&buffer);
+        let (handled, failure) = self.run(&buffer);
         let outcome = self.emitter.finish(handled, failure.as_ref().map(Failure::as_layout));
-        self.outcome_bytes.set(outcome.len());
+        if let Some(bytes) = Rc::get_mut(&mut buffer) {
+            *bytes = Vec::new();
+        }
         outcome
     }
 }
@@ -197,8 +203,7 @@ impl<F: for<'a, 'e> Fn(&'a Entry<'e>) -> Result<(), Failure>> Running<F> {
                 Ok(entry) => entry,
                 Err(error) => return (handled, Some(malformed(error))),
             };
-            self.emitter.cause(handled, &entry, buffer);
-            let mark = self.emitter.mark();
+            let mark = self.emitter.cause(handled, &entry, buffer);
             let origin = batch.origins()[usize::from(entry.origin)];
             if let Err(failure) = (self.call)(&Entry::new(entry, origin, buffer)) {
                 self.emitter.rollback(mark);

@@ -18,7 +18,7 @@ pub struct Origin {
 impl Origin {
     /// The topic's name.
     pub fn topic(&self) -> &str {
-        std::str::from_utf8(&self.buffer[self.topic.range()])
+        std::str::from_utf8(self.topic.within(&self.buffer))
             .expect("topics are checked with their batch")
     }
 
@@ -38,7 +38,7 @@ impl Origin {
     /// 64-bit FNV-1a over the topic's bytes, the partition (4 bytes) and the offset (8 bytes), both little-endian, then
     /// the finaliser of MurmurHash3 (`fmix64`), so that neighbouring offsets differ in every bit. It never changes.
     pub fn hash(&self) -> u64 {
-        hash(&self.buffer[self.topic.range()], self.partition, self.offset)
+        hash(self.topic.within(&self.buffer), self.partition, self.offset)
     }
 }
 

@@ -103,7 +103,7 @@ impl<V: Encode> Output<V> {
     ///
     /// # Errors
     /// Where it is called while another value is being written.
-    #[inline]
+    #[inline(always)]
     pub fn forward(&self) -> Result<(), Failure> {
         self.emitter.part(self.index, Part::Inherit, Part::Inherit)
     }
@@ -112,7 +112,7 @@ impl<V: Encode> Output<V> {
     ///
     /// # Errors
     /// Where it is called while another value is being written.
-    #[inline]
+    #[inline(always)]
     pub fn delete(&self) -> Result<(), Failure> {
         self.emitter.part(self.index, Part::Inherit, Part::Null)
     }
@@ -197,21 +197,22 @@ pub struct Emitter {
 const BUSY: &str = "an output was used while another value was being written";
 
 impl Emitter {
-    /// Begins a batch whose outcome is likely so long.
-    pub(crate) fn begin(&self, batch: &Buffer, bytes_expected: usize) {
-        self.writer.borrow_mut().reserve(bytes_expected);
+    /// Begins a batch.
+    pub(crate) fn begin(&self, batch: &Buffer) {
         *self.batch.borrow_mut() = Some(Rc::clone(batch));
     }
 
-    /// Begins an entry.
+    /// Begins an entry; the mark is where it began.
     #[inline]
-    pub(crate) fn cause(&self, index: u32, entry: &layout::Entry<'_>, batch: &Buffer) {
+    pub(crate) fn cause(
+        &self,
+        index: u32,
+        entry: &layout::Entry<'_>,
+        batch: &Buffer,
+    ) -> layout::Mark {
         self.cause.set(index);
         self.headers
             .set((!entry.headers.is_empty()).then(|| Span::of(entry.headers.bytes(), batch)));
-    }
-
-    pub(crate) fn mark(&self) -> layout::Mark {
         self.writer.borrow().mark()
     }
 
@@ -219,13 +220,15 @@ impl Emitter {
         self.writer.borrow_mut().rollback(mark);
     }
 
-    /// Ends the batch.
+    /// Ends the batch. The next outcome is likely about as long, and growing costs copies.
     pub(crate) fn finish(&self, handled: u32, failure: Option<layout::Failure<'_>>) -> Vec<u8> {
         *self.batch.borrow_mut() = None;
-        self.writer.take().into_bytes(handled, failure)
+        let bytes = self.writer.borrow().size();
+        let next = OutcomeWriter::with_capacity(bytes + bytes / 8);
+        self.writer.replace(next).into_bytes(handled, failure)
     }
 
-    #[inline]
+    #[inline(always)]
     fn emission<'a>(&self, output: u16, key: Part<'a>, value: Part<'a>) -> Emission<'a> {
         let cause = self.cause.get();
         Emission {
@@ -239,7 +242,7 @@ impl Emitter {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn part(&self, output: u16, key: Part<'_>, value: Part<'_>) -> Result<(), Failure> {
         let mut writer = self.writer.try_borrow_mut().map_err(|_| Failure::error(BUSY))?;
         writer.emit(&self.emission(output, key, value));
@@ -271,7 +274,7 @@ impl Emitter {
     fn headers(&self, meta: &Meta, into: &mut HeadersWriter) {
         let batch = self.batch.borrow();
         if let (false, Some(span), Some(batch)) = (meta.only_these, self.headers.get(), &*batch) {
-            into.extend(layout::Headers::from_encoded(&batch[span.range()]));
+            into.extend(layout::Headers::from_encoded(span.within(batch)));
         }
         into.extend(meta.headers.headers());
     }

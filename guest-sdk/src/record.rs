@@ -43,22 +43,22 @@ impl Record {
 
     /// `None` is null, which is not the same as empty.
     pub fn key(&self) -> Option<&[u8]> {
-        self.key.map(|span| &self.buffer[span.range()])
+        self.key.map(|span| span.within(&self.buffer))
     }
 
     /// `None` is null: a tombstone.
     pub fn value(&self) -> Option<&[u8]> {
-        self.value.map(|span| &self.buffer[span.range()])
+        self.value.map(|span| span.within(&self.buffer))
     }
 
     /// In order; names may repeat.
     pub fn headers(&self) -> layout::Headers<'_> {
-        layout::Headers::from_encoded(&self.buffer[self.headers.range()])
+        layout::Headers::from_encoded(self.headers.within(&self.buffer))
     }
 
     /// The topic it was read from.
     pub fn topic(&self) -> &str {
-        std::str::from_utf8(&self.buffer[self.topic.range()])
+        std::str::from_utf8(self.topic.within(&self.buffer))
             .expect("topics are checked with their batch")
     }
 

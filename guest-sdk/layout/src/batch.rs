@@ -131,9 +131,30 @@ impl BatchWriter {
 /// A received batch. Its head and origins are checked; entries are checked as they are read.
 #[derive(Debug, Clone)]
 pub struct Batch<'a> {
-    origins: Vec<Origin<'a>>,
+    origins: Origins<'a>,
     entries: u32,
     reader: Reader<'a>,
+}
+
+/// Most batches are of one partition, and then no memory is asked for.
+#[derive(Debug, Clone)]
+enum Origins<'a> {
+    One(Origin<'a>),
+    Many(Vec<Origin<'a>>),
+}
+
+impl<'a> Origins<'a> {
+    fn read(reader: &mut Reader<'a>, count: u32) -> Result<Self, Malformed> {
+        let mut one = || {
+            let partition = reader.u32()?;
+            let length = reader.u32()?;
+            Ok(Origin { partition, topic: reader.text(length as usize)? })
+        };
+        match count {
+            1 => one().map(Origins::One),
+            _ => (0..count).map(|_| one()).collect::<Result<_, _>>().map(Origins::Many),
+        }
+    }
 }
 
 impl<'a> Batch<'a> {
@@ -151,12 +172,7 @@ impl<'a> Batch<'a> {
         if reader.u32()? as usize != bytes.len() {
             return Err(Malformed { at: 12, what: "total length is not the length received" });
         }
-        let mut origins = Vec::new();
-        for _ in 0..count {
-            let partition = reader.u32()?;
-            let length = reader.u32()?;
-            origins.push(Origin { partition, topic: reader.text(length as usize)? });
-        }
+        let origins = Origins::read(&mut reader, count)?;
         if entries == 0 && !reader.is_empty() {
             return Err(reader.malformed("bytes behind the last entry"));
         }
@@ -165,7 +181,10 @@ impl<'a> Batch<'a> {
 
     /// Where the entries come from.
     pub fn origins(&self) -> &[Origin<'a>] {
-        &self.origins
+        match &self.origins {
+            Origins::One(origin) => std::slice::from_ref(origin),
+            Origins::Many(origins) => origins,
+        }
     }
 
     /// How many entries the head announces.
@@ -180,7 +199,7 @@ impl<'a> Batch<'a> {
 
     /// The entries in order. After an error there are no more.
     pub fn entries(&self) -> Entries<'a> {
-        let origins = u16::try_from(self.origins.len()).unwrap_or(u16::MAX);
+        let origins = u16::try_from(self.origins().len()).unwrap_or(u16::MAX);
         Entries { reader: self.reader, left: self.entries, origins }
     }
 }
@@ -194,6 +213,7 @@ pub struct Entries<'a> {
 }
 
 impl<'a> Entries<'a> {
+    #[inline(always)]
     fn read(&mut self) -> Result<Entry<'a>, Malformed> {
         let start = self.reader.malformed("unknown entry kind");
         let header = self.reader.array::<ENTRY_BYTES>()?;
@@ -236,7 +256,8 @@ impl<'a> Entries<'a> {
 impl<'a> Iterator for Entries<'a> {
     type Item = Result<Entry<'a>, Malformed>;
 
-    #[inline]
+    // The entry is too large to come back in registers: inlined, most of its fields never reach memory.
+    #[inline(always)]
     fn next(&mut self) -> Option<Self::Item> {
         if self.left == 0 {
             return None;

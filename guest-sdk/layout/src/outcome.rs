@@ -94,15 +94,23 @@ impl OutcomeWriter {
         OutcomeWriter { bytes: vec![0; HEAD_BYTES], emissions: 0 }
     }
 
+    /// An empty outcome with room for so many bytes, head included.
+    pub fn with_capacity(bytes: usize) -> Self {
+        let mut writer =
+            OutcomeWriter { bytes: Vec::with_capacity(bytes.max(HEAD_BYTES)), emissions: 0 };
+        writer.bytes.resize(HEAD_BYTES, 0);
+        writer
+    }
+
     /// Forgets what was written, keeps the memory.
     pub fn clear(&mut self) {
         self.bytes.truncate(HEAD_BYTES);
         self.emissions = 0;
     }
 
-    /// Makes room for so many bytes more.
-    pub fn reserve(&mut self, bytes: usize) {
-        self.bytes.reserve(bytes);
+    /// The length so far in bytes.
+    pub fn size(&self) -> usize {
+        self.bytes.len()
     }
 
     /// Remembers this point: before an entry is handled.
@@ -120,7 +128,8 @@ impl OutcomeWriter {
     ///
     /// # Panics
     /// Where a key or value is 2 GiB or longer.
-    #[inline]
+    // Where it is inlined, the parts are known and most of it goes away.
+    #[inline(always)]
     pub fn emit(&mut self, emission: &Emission<'_>) {
         let headers = match emission.headers {
             HeaderPart::Inherit => (INHERIT, &[][..]),
@@ -165,7 +174,7 @@ impl OutcomeWriter {
         Ok(())
     }
 
-    #[inline]
+    #[inline(always)]
     fn header(&mut self, emission: &Emission<'_>, key: i32, value: i32, headers: i32) {
         let flags = emission.timestamp.map_or(0, |_| HAS_TIMESTAMP)
             | emission.partition.map_or(0, |_| HAS_PARTITION);
@@ -211,6 +220,7 @@ impl OutcomeWriter {
     }
 }
 
+#[inline(always)]
 fn part<'a>(part: Part<'a>) -> (i32, &'a [u8]) {
     match part {
         Part::Inherit => (INHERIT, &[]),

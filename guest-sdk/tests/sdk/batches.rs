@@ -60,6 +60,28 @@ fn an_instance_goes_on_after_a_failure() {
     assert_eq!(Outcome::parse(&outcome, 0).unwrap().handled, 0);
 }
 
+thread_local! {
+    static KEPT: std::cell::RefCell<Vec<Bytes>> = const { std::cell::RefCell::new(Vec::new()) };
+}
+
+#[function]
+fn keep(value: Bytes) {
+    KEPT.with_borrow_mut(|kept| kept.push(value));
+}
+
+#[test]
+fn what_is_kept_of_a_batch_outlives_it() {
+    init(&[Export::of::<keep>()], 0, "{}").unwrap();
+    handle(batch(&["a", ""]));
+    handle(batch(&["bb"]));
+    handle(batch(&["ccc"]));
+    let kept = KEPT.take();
+    assert_eq!(
+        kept.iter().map(|bytes| &**bytes).collect::<Vec<_>>(),
+        [&b"a"[..], b"", b"bb", b"ccc"]
+    );
+}
+
 #[test]
 fn a_malformed_batch_is_a_failure() {
     init(FUNCTIONS, 0, "{}").unwrap();
