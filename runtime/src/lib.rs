@@ -62,6 +62,7 @@ pub mod record;
 pub mod registry;
 pub mod supervisor;
 pub mod task;
+pub mod testing;
 pub mod topology;
 pub mod worker;
 

@@ -1,0 +1,199 @@
+//! Compares the effects that came with those that were expected, in order.
+
+use jiff::civil;
+
+use super::{
+    model::{Expected, Named},
+    time::Time,
+    value::{Value, Want},
+};
+use crate::{
+    record::Timestamp,
+    testing::{Effect, Header},
+};
+
+/// What an expectation leaves out, the stimulus says.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Context<'a> {
+    /// How many partitions the case has.
+    pub(super) partitions: u32,
+    /// The case's day.
+    pub(super) date: civil::Date,
+    /// When the stimulus before this one was.
+    pub(super) last: Timestamp,
+    /// When the stimulus is.
+    pub(super) at: Timestamp,
+    /// The headers of the stimulus.
+    pub(super) headers: &'a [Header],
+}
+
+/// How an effect of a step compares.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Change {
+    /// The expected effect came.
+    Same {
+        /// Its index among the expected.
+        expected: usize,
+        /// Its index among those that came.
+        got: usize,
+    },
+    /// The expected effect of this index did not come.
+    Missing(usize),
+    /// The effect of this index came and was not expected.
+    Extra(usize),
+}
+
+/// All effects of a step, in the order in which they are best read.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Difference {
+    /// How each compares; the missing before the extra ones in their place.
+    pub changes: Vec<Change>,
+    /// The effects that came, as the file would have them.
+    pub got: Vec<Expected>,
+}
+
+impl Difference {
+    /// Whether there is none.
+    pub fn is_none(&self) -> bool {
+        self.changes.iter().all(|change| matches!(change, Change::Same { .. }))
+    }
+
+    pub(super) fn of(
+        expected: &[&Expected],
+        effects: &[Effect],
+        context: Context<'_>,
+    ) -> Difference {
+        let same: Vec<Vec<bool>> = expected
+            .iter()
+            .map(|expected| {
+                effects.iter().map(|effect| expected.matches(effect, context)).collect()
+            })
+            .collect();
+        let got = effects.iter().map(|effect| Expected::of(effect, context)).collect();
+        Difference { changes: align(&same, effects.len()), got }
+    }
+}
+
+/// The longest common subsequence, told by what matches what.
+fn align(same: &[Vec<bool>], got: usize) -> Vec<Change> {
+    let mut longest = vec![vec![0_usize; got + 1]; same.len() + 1];
+    for (i, row) in same.iter().enumerate().rev() {
+        for (j, same) in row.iter().enumerate().rev() {
+            longest[i][j] = if *same {
+                longest[i + 1][j + 1] + 1
+            } else {
+                longest[i + 1][j].max(longest[i][j + 1])
+            };
+        }
+    }
+    let (mut i, mut j, mut changes) = (0, 0, Vec::new());
+    while i < same.len() || j < got {
+        if i < same.len() && j < got && same[i][j] {
+            changes.push(Change::Same { expected: i, got: j });
+            (i, j) = (i + 1, j + 1);
+        } else if j == got || (i < same.len() && longest[i + 1][j] >= longest[i][j + 1]) {
+            changes.push(Change::Missing(i));
+            i += 1;
+        } else {
+            changes.push(Change::Extra(j));
+            j += 1;
+        }
+    }
+    changes
+}
+
+impl Expected {
+    /// What a file would expect of an effect that came.
+    pub(super) fn of(effect: &Effect, context: Context<'_>) -> Expected {
+        match effect {
+            Effect::Out { topic, partition, timestamp, key, value, headers } => Expected::Out {
+                topic: topic.clone(),
+                partition: (context.partitions > 1).then_some(*partition),
+                time: (*timestamp != context.at).then(|| Time::of(*timestamp, context.date)),
+                key: Value::of(key.as_deref()),
+                value: Want::of(value.as_deref()),
+                headers: (headers != context.headers).then(|| headers.iter().map(named).collect()),
+            },
+            Effect::Dead { function, key, value, reason } => Expected::Dead {
+                function: function.clone(),
+                key: Value::of(key.as_deref()),
+                value: Want::of(value.as_deref()),
+                reason: Some(reason.clone()),
+            },
+            Effect::Retry { function, attempt, reason } => Expected::Retry {
+                function: function.clone(),
+                attempt: *attempt,
+                reason: Some(reason.clone()),
+            },
+        }
+    }
+
+    fn matches(&self, effect: &Effect, context: Context<'_>) -> bool {
+        match (self, effect) {
+            (
+                Expected::Out { topic, partition, time, key, value, headers },
+                Effect::Out {
+                    topic: got_topic,
+                    partition: got_partition,
+                    timestamp,
+                    key: got_key,
+                    value: got_value,
+                    headers: got_headers,
+                },
+            ) => {
+                let at = time.map_or(context.at, |time| time.resolve(context.date, context.last));
+                topic == got_topic
+                    && partition.is_none_or(|partition| partition == *got_partition)
+                    && at == *timestamp
+                    && key.bytes() == got_key.as_deref()
+                    && value.matches(got_value.as_deref())
+                    && same_headers(headers.as_deref(), got_headers, context.headers)
+            }
+            (
+                Expected::Dead { function, key, value, reason },
+                Effect::Dead {
+                    function: got_function,
+                    key: got_key,
+                    value: got_value,
+                    reason: got_reason,
+                },
+            ) => {
+                same_name(function, got_function)
+                    && key.bytes() == got_key.as_deref()
+                    && value.matches(got_value.as_deref())
+                    && reason.as_ref().is_none_or(|reason| reason == got_reason)
+            }
+            (
+                Expected::Retry { function, attempt, reason },
+                Effect::Retry { function: got_function, attempt: got_attempt, reason: got_reason },
+            ) => {
+                same_name(function, got_function)
+                    && attempt == got_attempt
+                    && reason.as_ref().is_none_or(|reason| reason == got_reason)
+            }
+            _ => false,
+        }
+    }
+}
+
+fn same_headers(expected: Option<&[Named]>, got: &[Header], cause: &[Header]) -> bool {
+    match expected {
+        None => got == cause,
+        Some(expected) => {
+            expected.len() == got.len()
+                && expected.iter().zip(got).all(|(named, (name, value))| {
+                    named.name == *name && named.value.bytes() == value.as_deref()
+                })
+        }
+    }
+}
+
+/// `-` and `_` are the same letter between manifest and code.
+pub(super) fn same_name(one: &str, other: &str) -> bool {
+    let letter = |byte: u8| if byte == b'-' { b'_' } else { byte };
+    one.bytes().map(letter).eq(other.bytes().map(letter))
+}
+
+fn named((name, value): &Header) -> Named {
+    Named { name: name.clone(), value: Value::of(value.as_deref()) }
+}

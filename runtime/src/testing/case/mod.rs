@@ -1,0 +1,41 @@
+//! Case files: transcripts of records in and effects out that are replayed on a task and compared.
+//!
+//! [`parse`] reads the text, [`run`] replays it, [`diff`] compares, [`print`](mod@print) writes effects as the file
+//! would and [`accept`] puts them in place of the old ones. Nothing here knows how a task works: it is driven
+//! through [`run::Drive`]. What is printed reads back as the same case.
+//!
+//! ```text
+//! file     = { case }            case = "case" title { given } { step }
+//! given    = "given" ( "config" FUNCTION.KEY VALUE | "partitions" N | "date" YYYY-MM-DD )     # defaults 1, 2026-01-01
+//! stimulus = "in" TOPIC[/PARTITION] [TIME] KEY VALUE | "at" TIME | "restart"
+//! effect   = "out" TOPIC[/PARTITION] [TIME] KEY VALUE | "dead" FUNCTION KEY VALUE | "retry" FUNCTION N
+//! header   = "+" NAME ["=" VALUE]       # under in and out; none written = none, in out: same as the stimulus; "+" alone = none
+//! reason   = "!" text                   # under dead and retry, or behind a retry; none written = any
+//! TIME     = 10:00:00[.250] | 2026-01-02T10:00:00Z | +5m (after the last stimulus) | 1767261600000
+//! KEY      = one token;  VALUE = the rest of the line, both verbatim, except
+//!            null | hex:00ff | base64:… | file:big.bin | "text with JSON escapes" | json:"a JSON string"
+//!            | like {…} (out only: these fields at least)
+//! ```
+//! A line that begins with `#` is a comment. An expected value that begins with `{` or `[` is compared as JSON, any
+//! other byte for byte. A key that would read as a TIME is written in quotes.
+
+mod accept;
+mod diff;
+mod line;
+mod model;
+mod parse;
+mod print;
+mod run;
+mod time;
+mod value;
+
+pub use accept::accept;
+pub use diff::{Change, Difference};
+pub use model::{Case, Expected, File, Given, Input, Named, Step, Stimulus};
+pub use parse::{Error, parse, parse_input};
+pub use run::{Drive, Outcome, Problem, Ran, run};
+pub use time::Time;
+pub use value::{Value, Want};
+
+#[cfg(test)]
+mod tests;
