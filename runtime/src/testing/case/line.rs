@@ -147,7 +147,7 @@ fn form(text: &str, files: ReadFile<'_>) -> Result<Value, Problem> {
         "hex" => hex(content.trim_end()).map(Value::Bytes),
         "base64" => match STANDARD.decode(content.trim_end()) {
             Ok(bytes) => Ok(Value::Bytes(bytes)),
-            Err(error) => Err(format!("`{content}` is not base64: {error}")),
+            Err(_) => Err(format!("`{content}` is not base64")),
         },
         "json" => match serde_json::from_str::<serde_json::Value>(content) {
             Ok(_) => Ok(Value::Bytes(content.trim().into())),

@@ -125,7 +125,9 @@ impl Parser<'_> {
                 match number.parse() {
                     Ok(number @ 1..=1000) => Given::Partitions(number),
                     _ => {
-                        return Err(format!("`{number}` partitions: write a number from 1 to 1000"));
+                        return Err(format!(
+                            "`{number}` partitions: write a number from 1 to 1000"
+                        ));
                     }
                 }
             }

@@ -190,7 +190,36 @@ fn errors_name_the_line_and_what_would_be_right() {
         "case a\nin t k v\ngiven partitions 2",
     ];
     let shown: Vec<_> = errors.iter().map(|text| error(text)).collect();
-    assert_snapshot!(shown.join("\n"), @"");
+    assert_snapshot!(shown.join("\n"), @r#"
+    t.case:1: a case begins with `case TITLE`: there is none above
+    t.case:1: the title is missing: say in a few words what the case shows
+    t.case:2: `foo` is no word of a case: a line begins with case, given, in, at, restart, out, dead, retry, + or !
+    t.case:2: the topic is missing
+    t.case:2: the key is missing: write null for none
+    t.case:2: the value is missing: write null for none, "" for empty (and a key that looks like a time in quotes)
+    t.case:2: the value is missing: write null for none, "" for empty (and a key that looks like a time in quotes)
+    t.case:2: `t/x` is no topic: write TOPIC or TOPIC/PARTITION, as orders/2
+    t.case:2: `0` is not hex: write two digits a byte, as hex:00ff
+    t.case:2: `?` is not base64
+    t.case:2: cannot read `none.bin`: entity not found
+    t.case:2: `nonsense` is not JSON: expected ident at line 1 column 2
+    t.case:2: `"open` is no text in quotes: EOF while parsing a string at line 1 column 5
+    t.case:2: `noon` is no time: write 10:00:00, 2026-01-02T10:00:00Z, +5m or 13 digits of milliseconds
+    t.case:2: `now` is too much here
+    t.case:2: `out` comes below the in, at or restart that causes it
+    t.case:3: `like` is for out only: write the whole value
+    t.case:3: `{` is not JSON: EOF while parsing an object at line 1 column 1
+    t.case:3: `0`: write the attempt's number; the first is 1
+    t.case:2: a header comes below the in or out that has it
+    t.case:3: a reason (!) comes once, below the dead or retry that has it
+    t.case:3: `state` needs stores, which this version does not have
+    t.case:2: `given table` needs stores, which this version does not have
+    t.case:2: `given nothing`: write given config, given partitions or given date
+    t.case:2: `0` partitions: write a number from 1 to 1000
+    t.case:2: `today` is no date: write YYYY-MM-DD
+    t.case:2: `minimum`: write FUNCTION.KEY, as hello.minimum
+    t.case:3: `given` comes before the first in, at or restart of its case
+    "#);
 }
 
 #[test]
