@@ -1,6 +1,6 @@
 //! The seams to a log: what Tidemill needs of Kafka, and nothing of how a client library spells it.
 //!
-//! [`kafka`] implements them over rdkafka (its only user), [`memory`] is the embedded log; one conformance suite
+//! `kafka` implements them over rdkafka (its only user), [`memory`] is the embedded log; one conformance suite
 //! runs against both. An [`Inbox`] is one member of a consumer group, an [`Outbox`] one producer, a [`Follower`]
 //! reads partitions outside any group, [`Admin`] knows topics. Each is owned by one thread.
 //!
@@ -12,6 +12,11 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use crate::record::{Headers, Offset, Partition, Position, Records, Timestamp, TopicPartition};
 
 pub use crate::manifest::{OnMissingOffset, Start};
+
+#[doc(hidden)]
+pub mod conformance;
+pub mod memory;
+pub mod partitioner;
 
 /// Makes the parts that an app works with. Cheap to clone as an `Arc`; shared by all threads of an app.
 pub trait Broker: Send + Sync {
