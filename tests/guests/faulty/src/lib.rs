@@ -71,17 +71,17 @@ fn picky(_record: Text, level: Config<u8>, out: Output<Text>) -> Result<(), Fail
     out.send(&Text::from(level.to_string()))
 }
 
-/// Doubles: one record in, two out, to be chained.
+/// Two records of each, to be chained: `1` becomes `1a` and `1b`, and `split:x,y` becomes `x` and `y`.
 #[function]
 fn double(record: Text, out: Output<Text>) -> Result<(), Failure> {
+    if let Some((first, second)) =
+        record.strip_prefix("split:").and_then(|parts| parts.split_once(','))
+    {
+        out.send(&Text::from(first))?;
+        return out.send(&Text::from(second));
+    }
     out.send(&Text::from(format!("{}a", &*record)))?;
     out.send(&Text::from(format!("{}b", &*record)))
 }
 
-/// Needs the clock.
-#[function]
-fn timely(_record: Text, out: Output<Text>) -> Result<(), Failure> {
-    out.send(&Text::from(now().millis().to_string()))
-}
-
-tidemill_sdk::export!(faulty, moody, picky, double, timely);
+tidemill_sdk::export!(faulty, moody, picky, double);
