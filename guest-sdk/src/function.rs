@@ -19,9 +19,8 @@ pub trait Function {
     /// Its name in the component.
     const NAME: &'static str;
 
-    /// Names each parameter.
-    #[doc(hidden)]
-    fn describe(parameters: &mut Describe);
+    /// The names and roles of its parameters, in order. A name is empty where the pattern has none.
+    const PARAMETERS: &'static [(&'static str, Role)];
 
     /// Makes an instance.
     ///
@@ -64,52 +63,39 @@ impl<'a> Setup<'a> {
     }
 }
 
-/// Gathers what `describe` says, parameter by parameter.
-#[doc(hidden)]
-#[derive(Debug)]
-pub struct Describe {
-    sources: Vec<Source>,
-    slots: Vec<Slot>,
-    key: &'static str,
-}
-
-impl Describe {
-    pub(crate) fn of<F: Function>() -> Description {
-        let mut this = Describe { sources: Vec::new(), slots: Vec::new(), key: "bytes" };
-        F::describe(&mut this);
-        for source in &mut this.sources {
-            this.key.clone_into(&mut source.key);
-        }
-        Description {
-            name: F::NAME.to_owned(),
-            layouts: vec![VERSION],
-            sources: this.sources,
-            slots: this.slots,
-            attributes: Vec::new(),
-        }
-    }
-
-    /// Adds a parameter.
-    pub fn parameter<'e, P: Param<'e>>(&mut self, name: &str) {
-        match P::ROLE {
-            Role::Input { sources } => self.sources.extend(sources.iter().map(|source| Source {
-                name: source.name.map(str::to_owned),
-                shape: Shape::Plain,
-                key: String::new(),
-                value: source.value.to_owned(),
-                attributes: Vec::new(),
-            })),
+/// What `describe` says of a function.
+pub(crate) fn describe<F: Function>() -> Description {
+    let (mut sources, mut slots, mut keys) = (Vec::new(), Vec::new(), "bytes");
+    for (name, role) in F::PARAMETERS {
+        match role {
+            Role::Input { sources: inputs } => sources.extend_from_slice(inputs),
+            Role::Key { codec } => keys = codec,
             Role::Output { key, value } => {
-                let slot = slot(name, SlotRole::Output, key, value);
-                self.slots.push(Slot { rekeys: !key.is_empty(), ..slot });
+                let rekeys = !key.is_empty();
+                slots.push(Slot { rekeys, ..slot(name, SlotRole::Output, key, value) });
             }
             Role::Config { required } => {
-                let slot = slot(name, SlotRole::Config, "", "json");
-                self.slots.push(Slot { required: required(), ..slot });
+                slots.push(Slot {
+                    required: required(),
+                    ..slot(name, SlotRole::Config, "", "json")
+                });
             }
-            Role::Key { codec } => self.key = codec,
             Role::Beside => {}
         }
+    }
+    let sources = sources.iter().map(|source| Source {
+        name: source.name.map(str::to_owned),
+        shape: Shape::Plain,
+        key: keys.to_owned(),
+        value: source.value.to_owned(),
+        attributes: Vec::new(),
+    });
+    Description {
+        name: F::NAME.to_owned(),
+        layouts: vec![VERSION],
+        sources: sources.collect(),
+        slots,
+        attributes: Vec::new(),
     }
 }
 
@@ -137,7 +123,7 @@ pub struct Export {
 impl Export {
     /// The function of that type.
     pub const fn of<F: Function>() -> Self {
-        Export { describe: Describe::of::<F>, start: F::start }
+        Export { describe: describe::<F>, start: F::start }
     }
 }
 

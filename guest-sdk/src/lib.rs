@@ -83,7 +83,7 @@ pub use value::{FromHeader, Value};
 pub mod macros {
     pub use crate::{
         component::{describe, handle, init},
-        function::{Describe, Export, extract, extract_header, instance},
+        function::{Export, extract, extract_header, instance},
         param::inputs,
     };
     pub use wit_bindgen;
@@ -121,3 +121,8 @@ macro_rules! export {
         };
     };
 }
+
+/// The README's example is compiled, so that it stays true.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

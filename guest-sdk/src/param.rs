@@ -95,10 +95,10 @@ impl Role {
 
 /// How many of them are the input.
 #[doc(hidden)]
-pub const fn inputs(roles: &[Role]) -> usize {
+pub const fn inputs(parameters: &[(&str, Role)]) -> usize {
     let (mut inputs, mut index) = (0, 0);
-    while index < roles.len() {
-        if matches!(roles[index], Role::Input { .. }) {
+    while index < parameters.len() {
+        if matches!(parameters[index].1, Role::Input { .. }) {
             inputs += 1;
         }
         index += 1;

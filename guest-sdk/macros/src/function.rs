@@ -144,13 +144,6 @@ fn pattern_name(argument: &PatType) -> Option<String> {
 fn implementation(function: &ItemFn, name: &str, parameters: &[Parameter]) -> TokenStream {
     let (ident, visibility) = (&function.sig.ident, &function.vis);
     let docs = function.attrs.iter().filter(|attribute| attribute.path().is_ident("doc"));
-    let describe = parameters.iter().filter_map(|Parameter { by, ty }| match by {
-        By::Type(name) => {
-            let name = name.as_deref().unwrap_or_default();
-            Some(quote_spanned!(ty.span()=> parameters.parameter::<#ty>(#name);))
-        }
-        By::Header(_) => None,
-    });
     let prepared: Vec<_> =
         (0..parameters.len()).map(|index| format_ident!("prepared_{index}")).collect();
     let prepare =
@@ -172,12 +165,22 @@ fn implementation(function: &ItemFn, name: &str, parameters: &[Parameter]) -> To
                 quote_spanned!(ty.span()=> ::tidemill_sdk::macros::extract_header(#header, entry)?)
             }
         });
+    // All of the call stands where the return type does, so that an error about the type points there.
     let answer = match &function.sig.output {
         ReturnType::Default => ident.span(),
         ReturnType::Type(_, ty) => ty.span(),
     };
-    let answer = quote_spanned!(answer=> ::tidemill_sdk::Answer::into_result);
+    let mut called = ident.clone();
+    called.set_span(answer);
+    let call = quote_spanned!(answer=> ::tidemill_sdk::Answer::into_result(#called(#(#extract),*)));
     let checks = checks(ident, parameters);
+    let roles = parameters.iter().filter_map(|Parameter { by, ty }| match by {
+        By::Type(name) => {
+            let name = name.as_deref().unwrap_or_default();
+            Some(quote_spanned!(ty.span()=> (#name, <#ty as ::tidemill_sdk::Param<'_>>::ROLE)))
+        }
+        By::Header(_) => None,
+    });
     quote! {
         #(#docs)*
         #[allow(non_camel_case_types, dead_code, reason = "it shares the name of the `fn`, and is never made")]
@@ -188,9 +191,7 @@ fn implementation(function: &ItemFn, name: &str, parameters: &[Parameter]) -> To
         impl ::tidemill_sdk::Function for #ident {
             const NAME: &'static str = #name;
 
-            fn describe(parameters: &mut ::tidemill_sdk::macros::Describe) {
-                #(#describe)*
-            }
+            const PARAMETERS: &'static [(&'static str, ::tidemill_sdk::Role)] = &[#(#roles),*];
 
             fn start(
                 setup: &mut ::tidemill_sdk::Setup<'_>,
@@ -201,7 +202,7 @@ fn implementation(function: &ItemFn, name: &str, parameters: &[Parameter]) -> To
                 #(#prepare)*
                 ::std::result::Result::Ok(::tidemill_sdk::macros::instance(
                     setup,
-                    move |entry| #answer(#ident(#(#extract),*)),
+                    move |entry| #call,
                 ))
             }
         }
@@ -210,14 +211,11 @@ fn implementation(function: &ItemFn, name: &str, parameters: &[Parameter]) -> To
 
 /// What only the types know: that there is one input, and that whatever is found by its name has one.
 fn checks(ident: &Ident, parameters: &[Parameter]) -> TokenStream {
-    let types: Vec<_> =
-        parameters.iter().filter(|parameter| matches!(parameter.by, By::Type(_))).collect();
-    let inputs = types.iter().map(
-        |Parameter { ty, .. }| quote_spanned!(ty.span()=> <#ty as ::tidemill_sdk::Param<'_>>::ROLE),
-    );
-    let named = types.iter().filter(|parameter| matches!(parameter.by, By::Type(None))).map(|Parameter { ty, .. }| {
+    let types = parameters.iter().filter(|parameter| matches!(parameter.by, By::Type(_)));
+    let unnamed = types.enumerate().filter(|(_, parameter)| matches!(parameter.by, By::Type(None)));
+    let unnamed = unnamed.map(|(index, Parameter { ty, .. })| {
         quote_spanned! {ty.span()=>
-            const _: () = if <#ty as ::tidemill_sdk::Param<'_>>::ROLE.is_named() {
+            const _: () = if <#ident as ::tidemill_sdk::Function>::PARAMETERS[#index].1.is_named() {
                 ::std::panic!("this parameter is found by its name, and its pattern has none: add #[name(\"…\")]");
             };
         }
@@ -227,11 +225,11 @@ fn checks(ident: &Ident, parameters: &[Parameter]) -> TokenStream {
         "`{ident}` takes more than one input: let one enum with #[derive(Inputs)] hold them"
     );
     quote_spanned! {ident.span()=>
-        const _: () = match ::tidemill_sdk::macros::inputs(&[#(#inputs),*]) {
+        const _: () = match ::tidemill_sdk::macros::inputs(<#ident as ::tidemill_sdk::Function>::PARAMETERS) {
             0 => ::std::panic!(#none),
             1 => {}
             _ => ::std::panic!(#several),
         };
-        #(#named)*
+        #(#unnamed)*
     }
 }

@@ -4,7 +4,7 @@ use super::{Effects, Failed, Input, Line, Reaction, Sent};
 use crate::{
     Function, Instance, Setup,
     bindings::types::{Description, Role},
-    function::Describe,
+    function::describe,
     host::{
         self,
         double::{self, Double},
@@ -24,7 +24,7 @@ use tidemill_layout::{BatchWriter, Emission, Entry, Failure, HeaderPart, Origin,
 pub fn driver<F: Function>() -> Driver<F> {
     host::install();
     Driver {
-        description: Describe::of::<F>(),
+        description: describe::<F>(),
         config: Map::new(),
         instance: None,
         offsets: HashMap::new(),

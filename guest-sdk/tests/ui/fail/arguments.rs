@@ -1,0 +1,8 @@
+#![allow(unused)]
+
+use tidemill_sdk::prelude::*;
+
+#[function(timers(due))]
+fn f(value: Text) {}
+
+fn main() {}

@@ -1,0 +1,8 @@
+#![allow(unused)]
+
+use tidemill_sdk::prelude::*;
+
+#[function]
+struct Enrich;
+
+fn main() {}

@@ -1,0 +1,9 @@
+#![allow(unused)]
+
+use tidemill_sdk::prelude::*;
+
+struct Enrich;
+
+tidemill_sdk::export!(Enrich);
+
+fn main() {}
