@@ -40,8 +40,8 @@
 //! | [`task`] | buffer, time, process, failure, effects | a client library, a thread, a clock |
 //! | [`broker`] | the seams inbox, outbox, follower, admin; over rdkafka and as the embedded log | callbacks; others use `rdkafka` |
 //! | [`worker`] | the loop: poll, tasks, effects, commit, assignment | share a task |
-//! | [`supervisor`] | apps and their threads: start, swap, stop; topics checked first | touch a task |
 //! | [`registry`] | uploaded functions by content, apps as accepted | run anything |
+//! | [`supervisor`] | apps and their threads: start, swap, stop; topics checked first; the apps of a host | touch a task |
 //! | [`http`] | management, health, metrics | the data path |
 //! | [`testing`] | the [`testing::TaskDriver`] and case files | a broker |
 //! | [`cli`] | the command line | |
@@ -55,6 +55,7 @@
 pub mod broker;
 pub mod clock;
 pub mod guest;
+pub mod http;
 pub mod manifest;
 pub mod metrics;
 pub mod operator;

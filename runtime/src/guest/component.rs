@@ -109,6 +109,10 @@ impl Component {
         if bytes.starts_with(b"\0asm\x01\0\0\0") {
             return Err(Error::CoreModule);
         }
+        if !bytes.starts_with(b"\0asm") {
+            let cause = "it does not begin as WebAssembly does".to_owned();
+            return Err(Error::NotAComponent { cause });
+        }
         let compiled = wasmtime::component::Component::from_binary(&engine.shared.engine, bytes)
             .map_err(|error| Error::NotAComponent { cause: format!("{error:#}") })?;
         let ty = compiled.component_type();

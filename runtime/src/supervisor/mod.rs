@@ -5,6 +5,7 @@
 //! to a worker and reads the status board.
 
 mod code;
+pub mod host;
 mod thread;
 mod topics;
 
