@@ -25,7 +25,7 @@ fn transform(record: Bytes, out: Output<Bytes>) -> Result<(), Failure> {
     if let Some(last) = value.last_mut() {
         *last ^= 1;
     }
-    out.send(&Bytes::from(value))
+    out.send(&value)
 }
 
 #[derive(Serialize, Deserialize)]
