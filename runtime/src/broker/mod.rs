@@ -1,6 +1,6 @@
 //! The seams to a log: what Tidemill needs of Kafka, and nothing of how a client library spells it.
 //!
-//! `kafka` implements them over rdkafka (its only user), [`memory`] is the embedded log; one conformance suite
+//! [`kafka`] implements them over rdkafka (its only user), [`memory`] is the embedded log; one conformance suite
 //! runs against both. An [`Inbox`] is one member of a consumer group, an [`Outbox`] one producer, a [`Follower`]
 //! reads partitions outside any group, [`Admin`] knows topics. Each is owned by one thread.
 //!
@@ -15,6 +15,7 @@ pub use crate::manifest::{OnMissingOffset, Start};
 
 #[doc(hidden)]
 pub mod conformance;
+pub mod kafka;
 pub mod memory;
 pub mod partitioner;
 

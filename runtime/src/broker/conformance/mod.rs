@@ -87,8 +87,15 @@ impl<'a> Bench<'a> {
     }
 
     fn topic(&self, name: &str, partitions: u32) -> String {
+        self.topic_with(name, partitions, &[])
+    }
+
+    fn topic_with(&self, name: &str, partitions: u32, settings: &[(&str, &str)]) -> String {
         let name = self.name(name);
-        let settings = BTreeMap::new();
+        // The cases' records are old by their timestamps, and stay all the same.
+        let settings = settings.iter().chain(&[("retention.ms", "-1")]);
+        let settings =
+            settings.map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         let topic =
             NewTopic { name: name.clone(), partitions: Some(partitions), replicas: None, settings };
         self.broker().admin().expect("an admin").create(&topic).expect("the topic is made");

@@ -229,11 +229,7 @@ pub fn null_keys_stay_in_the_topic(subject: &dyn Subject) {
 /// A record above the topic's `max.message.bytes` is refused alone.
 pub fn too_large_is_refused(subject: &dyn Subject) {
     let bench = Bench::new(subject, "too-large");
-    let name = bench.name("topic");
-    let settings = BTreeMap::from([("max.message.bytes".to_owned(), "10000".to_owned())]);
-    let admin = bench.broker().admin().expect("an admin");
-    let topic = NewTopic { name: name.clone(), partitions: Some(1), replicas: None, settings };
-    admin.create(&topic).expect("the topic is made");
+    let name = bench.topic_with("topic", 1, &[("max.message.bytes", "10000")]);
     let mut outbox = bench.outbox(None);
     let large = "x".repeat(20_000);
     produce_all(&mut *outbox, &name, 0, &[&large]);

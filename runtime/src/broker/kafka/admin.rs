@@ -1,0 +1,279 @@
+//! Topics and offsets of a Kafka cluster.
+
+use std::{
+    future::Future,
+    pin::pin,
+    sync::Arc,
+    task::{Poll, Wake, Waker},
+    thread::{self, Thread},
+    time::{Duration, Instant},
+};
+
+use rdkafka::{
+    admin::{AdminClient, AdminOptions, NewTopic as Creation, ResourceSpecifier, TopicReplication},
+    config::FromClientConfigAndContext,
+    error::{KafkaError, RDKafkaErrorCode as Code},
+    metadata::MetadataTopic,
+    types::RDKafkaRespErr,
+};
+
+use super::{
+    Kafka, config,
+    context::Context,
+    error,
+    native::Queue,
+    offsets::{self, Failure},
+};
+use crate::{
+    broker::{Admin, Bound, Error, NewTopic, Topic},
+    record::{Position, TopicPartition},
+};
+
+/// How long to wait for an answer.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// How long a made topic may take to be known to all brokers, and how often to ask.
+const SETTLING: Duration = Duration::from_secs(15);
+const SETTLING_STEP: Duration = Duration::from_millis(20);
+
+pub(super) struct KafkaAdmin {
+    /// Above the client, to be dropped before it.
+    events: Queue,
+    client: AdminClient<Context>,
+    kafka: Arc<Kafka>,
+}
+
+impl KafkaAdmin {
+    pub fn new(kafka: Arc<Kafka>) -> Result<Self, Error> {
+        let client_id = "tidemill-admin";
+        let config = config::common(&kafka.properties, client_id);
+        let client: AdminClient<Context> =
+            AdminClient::from_config_and_context(&config, Context::new(client_id))
+                .map_err(|error| error::of_client(&error))?;
+        Ok(KafkaAdmin { events: Queue::main(client.inner().native_ptr()), client, kafka })
+    }
+
+    /// The error of a request, with the client's last complaint where nobody answered.
+    fn failed(&self, code: Code) -> Error {
+        let context = self.client.inner().context();
+        // Nothing else reads this client's events.
+        while let Some(event) = self.events.poll(Duration::ZERO) {
+            event.say(context);
+        }
+        error::of_request(code, &self.kafka.address, context.take_complaint())
+    }
+
+    fn failed_client(&self, error: &KafkaError) -> Error {
+        match error.rdkafka_error_code() {
+            Some(code) => self.failed(code),
+            None => error::of_client(error),
+        }
+    }
+
+    fn failed_offsets(&self, failure: Failure) -> Error {
+        match failure {
+            Failure::Request(code) => self.failed(code),
+            Failure::Partition(error) => error,
+        }
+    }
+
+    /// Which of these does not exist: librdkafka only says that one does not.
+    fn absent(&self, partitions: &[TopicPartition]) -> Result<Error, Error> {
+        for partition in partitions {
+            let topic = self.topic(&partition.topic)?;
+            if topic.is_none_or(|topic| partition.partition.0 >= topic.partitions) {
+                return Ok(Error::Refused(format!("{partition} does not exist")));
+            }
+        }
+        Ok(Error::Retriable("a partition was not there for a moment".into()))
+    }
+
+    fn options() -> AdminOptions {
+        AdminOptions::new().request_timeout(Some(PATIENCE)).operation_timeout(Some(PATIENCE))
+    }
+
+    /// Until `done`, for as long as the cluster may take to settle.
+    fn settle(
+        &self,
+        what: &str,
+        mut done: impl FnMut() -> Result<bool, Error>,
+    ) -> Result<(), Error> {
+        let started = Instant::now();
+        while !done()? {
+            if started.elapsed() > SETTLING {
+                return Err(Error::Retriable(format!(
+                    "{what}: the brokers do not agree on it yet"
+                )));
+            }
+            thread::sleep(SETTLING_STEP);
+        }
+        Ok(())
+    }
+}
+
+impl Admin for KafkaAdmin {
+    fn topics(&self) -> Result<Vec<Topic>, Error> {
+        let metadata = self
+            .client
+            .inner()
+            .fetch_metadata(None, PATIENCE)
+            .map_err(|error| self.failed_client(&error))?;
+        let mut topics: Vec<Topic> = metadata
+            .topics()
+            .iter()
+            .filter(|topic| !topic.name().starts_with("__"))
+            .filter_map(describe)
+            .collect();
+        topics.sort_by(|left, right| left.name.cmp(&right.name));
+        Ok(topics)
+    }
+
+    fn topic(&self, name: &str) -> Result<Option<Topic>, Error> {
+        let metadata = self
+            .client
+            .inner()
+            .fetch_metadata(Some(name), PATIENCE)
+            .map_err(|error| self.failed_client(&error))?;
+        match metadata.topics().first() {
+            Some(topic) => match topic.error() {
+                Some(RDKafkaRespErr::RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED) => {
+                    Err(Error::Refused(format!("topic {name:?} may not be described by this user")))
+                }
+                _ => Ok(describe(topic)),
+            },
+            None => Ok(None),
+        }
+    }
+
+    fn setting(&self, topic: &str, name: &str) -> Result<Option<String>, Error> {
+        let asked = [ResourceSpecifier::Topic(topic)];
+        let answers = wait(self.client.describe_configs(&asked, &Self::options()))
+            .map_err(|error| self.failed_client(&error))?;
+        let answer =
+            answers.into_iter().next().ok_or_else(|| self.failed(Code::OperationTimedOut))?;
+        let settings = answer.map_err(|code| named(topic, code, self))?;
+        Ok(settings.get(name).and_then(|entry| entry.value.clone()))
+    }
+
+    fn create(&self, topic: &NewTopic) -> Result<(), Error> {
+        let name = &topic.name;
+        let partitions = match topic.partitions {
+            // -1 is the broker's default.
+            None => -1,
+            Some(0) => {
+                return Err(Error::Refused(format!(
+                    "topic {name:?}: 0 partitions, and it needs one at least"
+                )));
+            }
+            Some(count) => i32::try_from(count).map_err(|_| {
+                Error::Refused(format!("topic {name:?}: {count} partitions are too many"))
+            })?,
+        };
+        let replicas = topic.replicas.map_or(-1, |count| i32::try_from(count).unwrap_or(i32::MAX));
+        let mut creation = Creation::new(name, partitions, TopicReplication::Fixed(replicas));
+        for (setting, value) in &topic.settings {
+            creation = creation.set(setting, value);
+        }
+        let answers =
+            wait(self.client.create_topics(&[creation], &Self::options())).map_err(|error| {
+                match &error {
+                    KafkaError::AdminOpCreation(words) => {
+                        Error::Refused(format!("topic {name:?}: {words}"))
+                    }
+                    other => self.failed_client(other),
+                }
+            })?;
+        match answers.into_iter().next() {
+            Some(Ok(_) | Err((_, Code::TopicAlreadyExists))) => {}
+            Some(Err((_, code))) => return Err(creation_refused(topic, code, self)),
+            None => return Err(self.failed(Code::OperationTimedOut)),
+        }
+        self.settle(name, || Ok(self.topic(name)?.is_some()))
+    }
+
+    fn delete(&self, topic: &str) -> Result<(), Error> {
+        let answers = wait(self.client.delete_topics(&[topic], &Self::options()))
+            .map_err(|error| self.failed_client(&error))?;
+        match answers.into_iter().next() {
+            Some(Ok(_) | Err((_, Code::UnknownTopicOrPartition))) => {}
+            Some(Err((_, code))) => return Err(named(topic, code, self)),
+            None => return Err(self.failed(Code::OperationTimedOut)),
+        }
+        self.settle(topic, || Ok(self.topic(topic)?.is_none()))
+    }
+
+    fn positions(
+        &self,
+        partitions: &[TopicPartition],
+        bound: Bound,
+    ) -> Result<Vec<Position>, Error> {
+        match offsets::list(self.client.inner().native_ptr(), partitions, bound, PATIENCE) {
+            Err(Failure::Request(Code::NoEnt)) => Err(self.absent(partitions)?),
+            answer => answer.map_err(|failure| self.failed_offsets(failure)),
+        }
+    }
+
+    fn committed(
+        &self,
+        group: &str,
+        partitions: &[TopicPartition],
+    ) -> Result<Vec<Option<Position>>, Error> {
+        offsets::committed(self.client.inner().native_ptr(), group, partitions, PATIENCE)
+            .map_err(|failure| self.failed_offsets(failure))
+    }
+}
+
+/// A topic that exists and can be used.
+fn describe(topic: &MetadataTopic) -> Option<Topic> {
+    let partitions = topic.partitions();
+    let usable = topic.error().is_none() && !partitions.is_empty();
+    let led = partitions.iter().all(|partition| partition.leader() >= 0);
+    (usable && led).then(|| Topic {
+        name: topic.name().to_owned(),
+        partitions: u32::try_from(partitions.len()).expect("librdkafka counts them in 31 bits"),
+        replicas: u32::try_from(partitions[0].replicas().len())
+            .expect("librdkafka counts them in 31 bits"),
+    })
+}
+
+fn named(topic: &str, code: Code, admin: &KafkaAdmin) -> Error {
+    match admin.failed(code) {
+        Error::Refused(words) => Error::Refused(format!("topic {topic:?}: {words}")),
+        other => other,
+    }
+}
+
+/// The broker's words name no setting; its codes do tell which kind of thing it refused.
+fn creation_refused(topic: &NewTopic, code: Code, admin: &KafkaAdmin) -> Error {
+    if code == Code::InvalidConfig {
+        let settings: Vec<String> =
+            topic.settings.iter().map(|(name, value)| format!("{name} = {value:?}")).collect();
+        return Error::Refused(format!(
+            "topic {:?}: the broker refuses one of its settings: {}",
+            topic.name,
+            settings.join(", ")
+        ));
+    }
+    named(&topic.name, code, admin)
+}
+
+/// Waits for a future that another thread completes. Needs no runtime, so it may be called from anywhere.
+fn wait<F: Future>(future: F) -> F::Output {
+    struct Unpark(Thread);
+
+    impl Wake for Unpark {
+        fn wake(self: Arc<Self>) {
+            self.0.unpark();
+        }
+    }
+
+    let waker = Waker::from(Arc::new(Unpark(thread::current())));
+    let mut future = pin!(future);
+    loop {
+        if let Poll::Ready(output) =
+            future.as_mut().poll(&mut std::task::Context::from_waker(&waker))
+        {
+            return output;
+        }
+        thread::park();
+    }
+}
