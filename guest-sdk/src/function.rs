@@ -7,7 +7,10 @@ use crate::{
     output::Emitter,
 };
 use serde_json::{Map, Value};
-use std::{cell::RefCell, rc::Rc};
+use std::{
+    cell::{Ref, RefCell},
+    rc::Rc,
+};
 use tidemill_layout::{Batch, VERSION};
 
 /// A function, as [`#[function]`](macro@crate::function) implements it for a struct of the same name as the `fn`.
@@ -33,8 +36,9 @@ pub trait Function {
 /// A function that is started, with its configuration read.
 #[doc(hidden)]
 pub trait Instance {
-    /// Handles a batch and answers the outcome, both in `tidemill-layout`.
-    fn handle(&self, batch: Vec<u8>) -> Vec<u8>;
+    /// Handles a batch and answers the outcome, both in `tidemill-layout`. The outcome's memory is the instance's, and
+    /// is written again by the next call.
+    fn handle(&self, batch: Vec<u8>) -> Ref<'_, [u8]>;
 }
 
 /// What [`Param::prepare`] takes from.
@@ -158,7 +162,7 @@ struct Running<F> {
 }
 
 impl<F: for<'a, 'e> Fn(&'a Entry<'e>) -> Result<(), Failure>> Instance for Running<F> {
-    fn handle(&self, batch: Vec<u8>) -> Vec<u8> {
+    fn handle(&self, batch: Vec<u8>) -> Ref<'_, [u8]> {
         let mut buffer = self.buffer.borrow_mut();
         match Rc::get_mut(&mut buffer) {
             Some(bytes) => *bytes = batch,
@@ -166,11 +170,11 @@ impl<F: for<'a, 'e> Fn(&'a Entry<'e>) -> Result<(), Failure>> Instance for Runni
         }
         self.emitter.begin(&buffer);
         let (handled, failure) = self.run(&buffer);
-        let outcome = self.emitter.finish(handled, failure.as_ref().map(Failure::as_layout));
+        self.emitter.finish(handled, failure.as_ref().map(Failure::as_layout));
         if let Some(bytes) = Rc::get_mut(&mut buffer) {
             *bytes = Vec::new();
         }
-        outcome
+        self.emitter.outcome()
     }
 }
 

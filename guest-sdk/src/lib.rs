@@ -82,7 +82,7 @@ pub use value::{FromHeader, Value};
 #[doc(hidden)]
 pub mod macros {
     pub use crate::{
-        component::{describe, handle, init},
+        component::{List, describe, handle, handle_in_place, init},
         function::{Export, extract, extract_header, instance},
         param::inputs,
     };
@@ -114,7 +114,26 @@ macro_rules! export {
                         $crate::macros::handle(batch)
                     }
                 }
-                $crate::bindings::__export_component!(Component with_types_in $crate::bindings);
+                #[unsafe(export_name = "describe")]
+                unsafe extern "C" fn describe() -> *mut u8 {
+                    unsafe { $crate::bindings::_export_describe_cabi::<Component>() }
+                }
+                #[unsafe(export_name = "cabi_post_describe")]
+                unsafe extern "C" fn after_describe(answer: *mut u8) {
+                    unsafe { $crate::bindings::__post_return_describe::<Component>(answer) }
+                }
+                #[unsafe(export_name = "init")]
+                unsafe extern "C" fn init(index: i32, config: *mut u8, bytes: usize) -> *mut u8 {
+                    unsafe { $crate::bindings::_export_init_cabi::<Component>(index, config, bytes) }
+                }
+                #[unsafe(export_name = "cabi_post_init")]
+                unsafe extern "C" fn after_init(answer: *mut u8) {
+                    unsafe { $crate::bindings::__post_return_init::<Component>(answer) }
+                }
+                #[unsafe(export_name = "handle")]
+                unsafe extern "C" fn handle(batch: *mut u8, bytes: usize) -> *const $crate::macros::List {
+                    unsafe { $crate::macros::handle_in_place(batch, bytes) }
+                }
             };
             #[cfg(not(target_arch = "wasm32"))]
             const _: &[$crate::macros::Export] = FUNCTIONS;

@@ -5,7 +5,7 @@ use crate::{
     bytes::{Buffer, Span},
 };
 use std::{
-    cell::{Cell, RefCell},
+    cell::{Cell, Ref, RefCell},
     marker::PhantomData,
     rc::Rc,
 };
@@ -199,6 +199,7 @@ const BUSY: &str = "an output was used while another value was being written";
 impl Emitter {
     /// Begins a batch.
     pub(crate) fn begin(&self, batch: &Buffer) {
+        self.writer.borrow_mut().clear();
         *self.batch.borrow_mut() = Some(Rc::clone(batch));
     }
 
@@ -220,12 +221,15 @@ impl Emitter {
         self.writer.borrow_mut().rollback(mark);
     }
 
-    /// Ends the batch. The next outcome is likely about as long, and growing costs copies.
-    pub(crate) fn finish(&self, handled: u32, failure: Option<layout::Failure<'_>>) -> Vec<u8> {
+    /// Ends the batch.
+    pub(crate) fn finish(&self, handled: u32, failure: Option<layout::Failure<'_>>) {
         *self.batch.borrow_mut() = None;
-        let bytes = self.writer.borrow().size();
-        let next = OutcomeWriter::with_capacity(bytes + bytes / 8);
-        self.writer.replace(next).into_bytes(handled, failure)
+        self.writer.borrow_mut().finish(handled, failure);
+    }
+
+    /// The outcome of the batch that ended last.
+    pub(crate) fn outcome(&self) -> Ref<'_, [u8]> {
+        Ref::map(self.writer.borrow(), OutcomeWriter::as_bytes)
     }
 
     #[inline(always)]

@@ -94,23 +94,10 @@ impl OutcomeWriter {
         OutcomeWriter { bytes: vec![0; HEAD_BYTES], emissions: 0 }
     }
 
-    /// An empty outcome with room for so many bytes, head included.
-    pub fn with_capacity(bytes: usize) -> Self {
-        let mut writer =
-            OutcomeWriter { bytes: Vec::with_capacity(bytes.max(HEAD_BYTES)), emissions: 0 };
-        writer.bytes.resize(HEAD_BYTES, 0);
-        writer
-    }
-
     /// Forgets what was written, keeps the memory.
     pub fn clear(&mut self) {
         self.bytes.truncate(HEAD_BYTES);
         self.emissions = 0;
-    }
-
-    /// The length so far in bytes.
-    pub fn size(&self) -> usize {
-        self.bytes.len()
     }
 
     /// Remembers this point: before an entry is handled.
@@ -210,6 +197,11 @@ impl OutcomeWriter {
         self.bytes[16..24].copy_from_slice(&delay.to_le_bytes());
         self.bytes[24..28].copy_from_slice(&length32(reason.len()).to_le_bytes());
         self.bytes[28..32].copy_from_slice(&total.to_le_bytes());
+        &self.bytes
+    }
+
+    /// What [`finish`](Self::finish) answered, as long as nothing else is written.
+    pub fn as_bytes(&self) -> &[u8] {
         &self.bytes
     }
 

@@ -136,7 +136,7 @@ impl<F: Function> Driver<F> {
         }
         let instance = self.instance.as_ref().expect("it was started just now");
         let batch = self.pack(&inputs[from..to]);
-        let handle = AssertUnwindSafe(|| instance.handle(batch));
+        let handle = AssertUnwindSafe(|| instance.handle(batch).to_vec());
         let (outcome, double) = double::with(self.double(), || catch_unwind(handle));
         let Ok(outcome) = outcome else {
             self.instance = None;
