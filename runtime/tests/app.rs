@@ -1,4 +1,5 @@
 //! Apps with their threads, on the embedded log, while things go wrong under them: nothing is lost, order is kept.
+#![expect(clippy::unwrap_used, reason = "a test ends where something is not as it must be")]
 
 use std::{
     collections::BTreeMap,

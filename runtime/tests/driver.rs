@@ -1,4 +1,5 @@
 //! Apps on the task driver: records in, effects out, as text.
+#![expect(clippy::unwrap_used, reason = "a test ends where something is not as it must be")]
 
 use std::{
     collections::BTreeMap,

@@ -1,4 +1,5 @@
 //! Components, good and hostile, against the engine: what is accepted, what a call may do, and how it ends.
+#![expect(clippy::unwrap_used, reason = "a test ends where something is not as it must be")]
 
 use std::{
     sync::{Arc, OnceLock},

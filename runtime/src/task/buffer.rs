@@ -122,7 +122,7 @@ impl Buffer {
     /// The next records, at most so many and so many bytes, but at least one where there is one to take.
     pub(super) fn pick(&self, records_max: usize, bytes_max: usize) -> Chunk {
         let mut chunk = Chunk::default();
-        let mut heads: Vec<Head> = self.queues.iter().map(|queue| Head::new(queue)).collect();
+        let mut heads: Vec<Head> = self.queues.iter().map(Head::new).collect();
         let mut bytes = 0;
         while chunk.rows.len() < records_max {
             let Some(input) = self.next(&heads) else { break };

@@ -76,9 +76,9 @@ impl Task {
         text("tidemill.function", &node.name);
         text("tidemill.digest", &node.component.digest().to_string());
         text("tidemill.attempts", &attempts.to_string());
-        if let Some((key, value)) = &stop.intermediate {
-            headers.push("tidemill.intermediate.key", key.as_deref());
-            headers.push("tidemill.intermediate.value", value.as_deref());
+        if let Some(intermediate) = &stop.intermediate {
+            headers.push("tidemill.intermediate.key", intermediate.key.as_deref());
+            headers.push("tidemill.intermediate.value", intermediate.value.as_deref());
         }
         let mut all = HeadersWriter::new();
         all.extend(source.headers).extend(headers.headers());

@@ -48,7 +48,7 @@ pub enum Turn {
         /// What is to be done.
         effects: Effects,
         /// The record the turn stopped at.
-        failed: Option<Failed>,
+        failed: Option<Box<Failed>>,
     },
 }
 
@@ -225,7 +225,7 @@ impl Task {
                 self.limit = (self.limit * 2).min(self.part.batch_records);
                 None
             }
-            Some(stop) => Some(self.judge(stop, &mut effects, now)),
+            Some(stop) => Some(Box::new(self.judge(stop, &mut effects, now))),
         };
         self.buffer.done(&effects.chunk.rows[..effects.handled]);
         if !self.refused.is_empty() {

@@ -29,8 +29,15 @@ pub(super) struct Stop {
     /// The function that failed on it.
     pub(super) node: usize,
     pub(super) reason: Reason,
-    /// Key and value that it failed on, where they are not the source record's.
-    pub(super) intermediate: Option<(Option<Vec<u8>>, Option<Vec<u8>>)>,
+    /// What it failed on, where that is not the source record.
+    pub(super) intermediate: Option<Intermediate>,
+}
+
+/// Key and value of a record between two functions.
+#[derive(Debug)]
+pub(super) struct Intermediate {
+    pub(super) key: Option<Vec<u8>>,
+    pub(super) value: Option<Vec<u8>>,
 }
 
 /// What became of a chunk.
@@ -221,7 +228,10 @@ impl Walk<'_> {
         };
         let intermediate = first.inner.then(|| {
             let record = first.record(chunk, bytes);
-            (record.key.map(<[u8]>::to_vec), record.value.map(<[u8]>::to_vec))
+            Intermediate {
+                key: record.key.map(<[u8]>::to_vec),
+                value: record.value.map(<[u8]>::to_vec),
+            }
         });
         Ok(Some(Stop { row: first.row as usize, node, reason, intermediate }))
     }

@@ -17,7 +17,7 @@ use crate::{
     },
     clock::{Clock, ManualClock},
     guest::Component,
-    manifest::{Manifest, TopicSettings},
+    manifest::Manifest,
     metrics::Metrics,
     record::{HeadersWriter, Partition, Record, Timestamp},
     supervisor::{self, AppSettings},
@@ -87,8 +87,7 @@ impl TaskDriver {
         let topology =
             Arc::new(Topology::build(&manifest, &components).map_err(supervisor::Error::from)?);
         for topic in topology.topics().chain(&topology.outputs) {
-            let topic =
-                manifest.topics.entry(topic.to_string()).or_insert_with(TopicSettings::default);
+            let topic = manifest.topics.entry(topic.to_string()).or_default();
             topic.partitions = Some(settings.partitions);
             topic.replicas = None;
         }

@@ -274,7 +274,7 @@ impl Worker {
             let Some(task) = self.tasks.get_mut(&id) else { continue };
             if let Turn::Worked { effects, failed } = task.turn(now) {
                 worked = true;
-                self.take(id, effects, failed.as_ref())?;
+                self.take(id, effects, failed.as_deref())?;
             }
         }
         Ok(worked)

@@ -336,7 +336,9 @@ fn expected() -> impl Strategy<Value = Expected> {
     ]
 }
 
-fn case() -> impl Strategy<Value = (String, Vec<Given>, Vec<(Stimulus, Vec<Expected>)>)> {
+type Parts = (String, Vec<Given>, Vec<(Stimulus, Vec<Expected>)>);
+
+fn case() -> impl Strategy<Value = Parts> {
     let given = prop_oneof![
         (1..=1000_u32).prop_map(Given::Partitions),
         (1970..2100_i16, 1..=12_i8, 1..=28_i8)

@@ -80,7 +80,7 @@ fn utc(at: civil::DateTime) -> Timestamp {
 }
 
 fn whole_millis(duration: &Duration) -> bool {
-    duration.subsec_nanos() % 1_000_000 == 0
+    duration.subsec_nanos().is_multiple_of(1_000_000)
 }
 
 impl fmt::Display for Time {
