@@ -4,7 +4,7 @@ use axum::{
     Json,
     body::{Body, HttpBody},
     extract::{Path, State},
-    http::StatusCode,
+    http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Response},
 };
 use serde::Serialize;
@@ -24,13 +24,14 @@ struct Named<'a> {
 pub(super) async fn put(
     State(api): State<Api>,
     Path(name): Path<String>,
+    headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
     let host = host(&api)?;
     check_name(&name)?;
-    // What says beforehand that it is too large need not be sent.
+    // Who asks before sending gets the answer at once.
     let announced = body.size_hint().lower();
-    if announced > api.upload_bytes_max as u64 {
+    if announced > api.upload_bytes_max as u64 && headers.contains_key(header::EXPECT) {
         return Err(too_large(api.upload_bytes_max));
     }
     let _slot = api.uploads.acquire().await.expect("the semaphore is never closed");

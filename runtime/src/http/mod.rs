@@ -13,19 +13,21 @@
 //! say of themselves, and what takes long runs on threads of its own. The only user of hyper and axum but for the
 //! command line's client.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use axum::{
     Router,
-    body::Bytes,
+    body::{Body, Bytes},
     extract::DefaultBodyLimit,
     handler::Handler,
     http::Method,
     middleware::{from_fn_with_state, map_response},
     routing::{MethodFilter, MethodRouter, on},
 };
+use bytes::BytesMut;
 use bytesize::ByteSize;
-use http_body_util::{BodyExt, LengthLimitError, Limited};
+use http_body_util::BodyExt;
+use hyper::body::Frame;
 use tokio::sync::Semaphore;
 
 mod access;
@@ -54,6 +56,10 @@ use crate::{broker::memory::MemoryLog, metrics::Metrics, supervisor::host::Host}
 pub const UPLOAD_BYTES_MAX: usize = 16 << 20;
 /// Uploads that are held in memory at a time; further ones wait.
 const UPLOADS_MAX: usize = 4;
+/// Of a body that is too large, so many times what it may have is read before the answer.
+const DROPPED_TIMES: usize = 4;
+/// A client that sends nothing for so long is cut off.
+const FRAME_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// What the API shows and changes.
 pub struct ApiSettings {
@@ -156,15 +162,31 @@ async fn blocking<T: Send + 'static>(
     })
 }
 
-/// The whole body, or a problem where it has more bytes than it may.
-async fn whole_body(body: axum::body::Body, bytes_max: usize) -> Result<Bytes, Problem> {
-    let read = Limited::new(body, bytes_max).collect().await;
-    read.map(http_body_util::Collected::to_bytes).map_err(|error| {
-        match error.downcast::<LengthLimitError>() {
-            Ok(_) => too_large(bytes_max),
-            Err(error) => Problem::bad_request(format!("the body ended early: {error}")),
+/// The whole body, or a problem where it has more bytes than it may. The rest of a body that is too large is read and
+/// dropped within bounds: many clients look for an answer only when they have sent everything.
+async fn whole_body(mut body: Body, bytes_max: usize) -> Result<Bytes, Problem> {
+    let mut whole = BytesMut::new();
+    let mut seen = 0;
+    while let Some(frame) = next_frame(&mut body).await? {
+        let Ok(data) = frame.into_data() else { continue };
+        seen += data.len();
+        if seen <= bytes_max {
+            whole.extend_from_slice(&data);
+        } else if seen / DROPPED_TIMES > bytes_max {
+            break;
         }
-    })
+    }
+    if seen > bytes_max { Err(too_large(bytes_max)) } else { Ok(whole.freeze()) }
+}
+
+async fn next_frame(body: &mut Body) -> Result<Option<Frame<Bytes>>, Problem> {
+    let early = |cause: &dyn std::fmt::Display| {
+        Problem::bad_request(format!("the body ended early: {cause}"))
+    };
+    match tokio::time::timeout(FRAME_TIMEOUT, body.frame()).await {
+        Ok(frame) => frame.transpose().map_err(|error| early(&error)),
+        Err(_) => Err(early(&"nothing came for 30 s")),
+    }
 }
 
 fn too_large(bytes_max: usize) -> Problem {

@@ -221,6 +221,14 @@ fn what_is_no_function_is_refused_and_not_kept() {
             served.json("GET", "/functions", Body::empty()).await.1,
             json!({ "functions": [] })
         );
+        // As a client does that looks for an answer only when it has sent everything.
+        let zeros = "0".repeat(300_000);
+        let whole = format!(
+            "PUT /functions/a HTTP/1.1\r\nHost: {}\r\nConnection: close\r\nContent-Length: 300000\r\n\r\n{zeros}",
+            served.address
+        );
+        let answer = raw(served.address, &whole).await;
+        assert!(answer.starts_with("HTTP/1.1 413 "), "{answer}");
         assert_eq!(std::fs::read_dir(folder.path().join("components")).unwrap().count(), 0);
         served.stop().await;
     });
