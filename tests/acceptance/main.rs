@@ -1,7 +1,8 @@
 //! The built binary, as its users run it, against a real Apache Kafka.
 //!
-//! Nothing here uses the runtime as a library: what these tests know is the command line, the HTTP API and the topics.
-//! One broker serves them all, started by the first that asks ([`broker`]); each test has topics, groups and folders of
-//! its own, so they run side by side. They wait for what they can see, never for time to pass.
+//! Nothing but [`conformance`] uses the runtime as a library: what the other tests know is the command line, the HTTP
+//! API and the topics. One broker serves them all, started by the first that asks ([`broker`]); each test has topics,
+//! groups and folders of its own, so they run side by side. They wait for what they can see, never for time to pass.
 
 mod broker;
+mod conformance;

@@ -206,10 +206,10 @@ pub struct Delivery {
 
 /// One producer. Idempotent, all in-sync replicas acknowledge.
 pub trait Outbox: Send {
-    /// Knows a topic from now on, so that producing needs no look-up by name.
+    /// Knows a topic from now on, so that producing needs no look-up by name. Never creates one.
     ///
     /// # Errors
-    /// Where the client refuses the name.
+    /// [`Error::Refused`] where the topic does not exist, [`Error::Unreachable`] where no broker answers in time.
     fn topic(&mut self, name: &str) -> Result<TopicId, Error>;
 
     /// Hands a record to the producer, which copies it. `token` comes back with its [`Delivery`].
@@ -219,7 +219,8 @@ pub trait Outbox: Send {
     /// exceeds what the producer may send.
     fn produce(&mut self, record: &Produce<'_>, token: usize) -> Result<(), Error>;
 
-    /// Serves the client and hands over what was delivered, waiting up to `wait` for the first.
+    /// Serves the client and hands over what was delivered, waiting up to `wait` for the first where something is
+    /// in flight.
     ///
     /// # Errors
     /// [`Error::Fenced`] and [`Error::Fatal`] where the producer is of no more use.
@@ -240,7 +241,8 @@ pub trait Outbox: Send {
     /// Adds positions of the group to the open transaction.
     ///
     /// # Errors
-    /// As [`begin`](Self::begin).
+    /// As [`begin`](Self::begin). A member that is in the group no more, or of an old generation, is
+    /// [`Error::Abortable`]: the producer itself goes on.
     fn send_positions(
         &mut self,
         positions: &[(TopicPartition, Position)],
@@ -354,7 +356,7 @@ pub trait Admin: Send {
         bound: Bound,
     ) -> Result<Vec<Position>, Error>;
 
-    /// Positions a group has committed.
+    /// Positions a group has committed, as its coordinator knows them: a moment after a transaction's commit.
     ///
     /// # Errors
     /// As [`topics`](Self::topics).

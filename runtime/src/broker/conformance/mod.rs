@@ -1,7 +1,7 @@
 //! One set of behaviours that every broker behind the seams must show: run against the embedded log and real Kafka.
 //!
-//! A case is a function of a [`Subject`]; [`conformance!`](crate::conformance) makes a test of each. Cases use topics and groups of their
-//! own, so they run side by side on one broker. They wait for events, never for time.
+//! A case is a function of a [`Subject`]; [`conformance!`](crate::conformance) makes a test of each. Cases use topics
+//! and groups of their own, so they run side by side on one broker. They wait for events, never for time.
 
 use std::{
     collections::BTreeMap,
@@ -38,14 +38,21 @@ pub trait Subject: Sync {
     fn truncate(&self, partition: &TopicPartition, before: Position);
 }
 
-/// Makes a test of each case, in modules by subject. Takes the name of a function that returns a [`Subject`].
+/// Makes a test of each case, in modules by subject. Takes the name of a function that returns a [`Subject`]; behind
+/// a colon, `groups` keeps to what depends on the protocol of groups.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! conformance {
     ($subject:ident) => {
+        $crate::conformance! { $subject: groups }
         $crate::conformance! { @cases $subject
             records { round_trip batches_are_bounded end_is_told_each_time partitioner_is_javas
                 deliveries_come_once null_keys_stay_in_the_topic too_large_is_refused followers_read_anywhere }
+            administration { topics_come_and_go bounds_of_partitions nothing_is_made_unasked refusals_name_the_cause }
+        }
+    };
+    ($subject:ident: groups) => {
+        $crate::conformance! { @cases $subject
             groups { restart_at_the_committed_position start_where_nothing_is_committed a_given_position_wins
                 hand_over_waits_for_the_release leaving_is_at_once seek_drops_what_was_before
                 held_partitions_wait_in_place an_expelled_member_is_fenced missing_offset_follows_the_policy
@@ -53,7 +60,6 @@ macro_rules! conformance {
             transactions { committed_is_visible_and_aborted_is_not stable_end_waits_for_open_transactions
                 zombies_are_fenced positions_are_atomic takeover_waits_for_pending_positions
                 a_member_that_left_commits_nothing a_failed_record_fails_the_transaction }
-            administration { topics_come_and_go bounds_of_partitions nothing_is_made_unasked refusals_name_the_cause }
         }
     };
     (@cases $subject:ident $($module:ident { $($case:ident)+ })+) => {

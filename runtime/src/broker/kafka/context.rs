@@ -92,10 +92,25 @@ impl Context {
             tracing::debug!(client, kind, "librdkafka: {text}");
             return;
         }
-        *lock(&self.complaint) = Some(strip(text).to_owned());
+        let said_before = self.complain(strip(text));
+        if said_before {
+            return;
+        }
         if let Some(suppressed) = self.is_due(kind) {
             tracing::warn!(client, kind, suppressed, "librdkafka: {}", strip(text));
         }
+    }
+
+    /// Keeps what went wrong; whether it was the last thing already: most complaints come as a log line and as an
+    /// error.
+    fn complain(&self, text: &str) -> bool {
+        // That all brokers are away follows from why each one is.
+        if text.ends_with("brokers are down") {
+            return false;
+        }
+        let cause = text.split_once(" (after ").map_or(text, |(cause, _)| cause);
+        let before = lock(&self.complaint).replace(cause.to_owned());
+        before.is_some_and(|before| before == cause)
     }
 
     /// How many lines of the kind were held back since the last one; `None`: hold back this one too.

@@ -72,6 +72,12 @@ pub(super) fn of_consumer(error: &KafkaError, reason: Option<String>) -> Error {
     }
 }
 
+/// Whether it only says that a broker cannot be reached.
+pub(super) fn is_transport(error: &KafkaError) -> bool {
+    let code = error.rdkafka_error_code();
+    matches!(code, Some(Code::BrokerTransportFailure | Code::AllBrokersDown | Code::Resolve))
+}
+
 /// An error of a request that was answered, or was not: `address` and `reason` say where and why.
 pub(super) fn of_request(code: Code, address: &str, reason: Option<String>) -> Error {
     match code {

@@ -64,6 +64,7 @@ impl KafkaFollower {
                         fatal.map_or_else(|| error.to_string(), |(_, text)| text),
                     ));
                 }
+                Some(Err(error)) if error::is_transport(&error) => {}
                 Some(Err(error)) => {
                     return Err(error::of_consumer(
                         &error,

@@ -113,7 +113,12 @@ impl KafkaInbox {
         let reason = self.client.consumer.context().take_complaint();
         self.expelled |= error.rdkafka_error_code() == Some(Code::PollExceeded);
         let KafkaError::MessageConsumptionFatal(_) = error else {
-            return Err(error::of_consumer(error, reason));
+            // That brokers are away is logged, a line now and then; the client goes on trying by itself.
+            return if error::is_transport(error) {
+                Ok(())
+            } else {
+                Err(error::of_consumer(error, reason))
+            };
         };
         let (code, text) = native::fatal_error(self.client.consumer.client().native_ptr())
             .unwrap_or((Code::Fatal, error.to_string()));

@@ -108,6 +108,9 @@ impl KafkaOutbox {
                 }
                 _ => {
                     event.say(self.producer.context());
+                    if event.kind() == sys::RD_KAFKA_EVENT_ERROR {
+                        self.look_for_death();
+                    }
                     if left > Duration::ZERO {
                         left = wait.saturating_sub(started.elapsed());
                     }
@@ -122,7 +125,9 @@ impl KafkaOutbox {
     }
 
     fn look_for_death(&mut self) {
-        if let Some((code, text)) = native::fatal_error(self.producer.client().native_ptr()) {
+        if self.dead.is_none()
+            && let Some((code, text)) = native::fatal_error(self.producer.client().native_ptr())
+        {
             self.dead = Some(fatal(code, text));
         }
     }
