@@ -53,6 +53,7 @@
 //! crash between the two makes the records since the last commit (100 ms by default) be handled again.
 
 pub mod broker;
+pub mod cli;
 pub mod clock;
 pub mod guest;
 pub mod http;

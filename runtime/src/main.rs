@@ -1,1 +1,5 @@
-fn main() {}
+//! The binary: see [`tidemill::cli`].
+
+fn main() -> std::process::ExitCode {
+    tidemill::cli::main()
+}

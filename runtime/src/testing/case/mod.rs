@@ -26,6 +26,7 @@ mod model;
 mod parse;
 mod print;
 mod run;
+mod task;
 mod time;
 mod value;
 
@@ -34,6 +35,7 @@ pub use diff::{Change, Difference};
 pub use model::{Case, Expected, File, Given, Input, Named, Step, Stimulus};
 pub use parse::{Error, parse, parse_input};
 pub use run::{Drive, Outcome, Problem, Ran, run};
+pub use task::start;
 pub use time::Time;
 pub use value::{Value, Want};
 

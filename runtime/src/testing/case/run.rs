@@ -144,6 +144,11 @@ impl Problem<'_> {
         }
     }
 
+    /// Whether the step could not run at all.
+    pub fn is_stop(&self) -> bool {
+        matches!(self.outcome, Outcome::Stopped(_))
+    }
+
     /// The title of its case.
     pub fn title(&self) -> &str {
         &self.case.title
