@@ -11,9 +11,8 @@ use std::{
 
 use anyhow::{Context as _, bail};
 use bytesize::ByteSize;
-use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use super::properties;
+use super::{properties, stop::Stop};
 use crate::{
     broker::{Broker, kafka::KafkaBroker, memory::MemoryLog},
     clock::SystemClock,
@@ -183,29 +182,6 @@ async fn retry(host: &Arc<Host>) {
         let host = host.clone();
         if tokio::task::spawn_blocking(move || host.retry()).await.is_err() {
             tracing::error!("an app could not be tried again");
-        }
-    }
-}
-
-/// SIGTERM and SIGINT.
-struct Stop {
-    terminate: Signal,
-    interrupt: Signal,
-}
-
-impl Stop {
-    fn new() -> io::Result<Stop> {
-        Ok(Stop {
-            terminate: signal(SignalKind::terminate())?,
-            interrupt: signal(SignalKind::interrupt())?,
-        })
-    }
-
-    /// Waits for the next one.
-    async fn asked(&mut self) {
-        tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
         }
     }
 }
