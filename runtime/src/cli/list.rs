@@ -48,8 +48,7 @@ fn table(apps: &Value, functions: &Value) -> String {
             .iter()
             .map(|it| format!("{} {}", text(&it["function"]), short(&text(&it["digest"]))));
         let functions: Vec<String> = functions.collect();
-        let state = text(&app["state"]).to_uppercase();
-        let state = if state == "RUNNING" { "running".to_owned() } else { state };
+        let state = super::status::state(&app);
         lines += &format!(
             "app       {} v{}  {state}  {}\n",
             text(&app["name"]),

@@ -54,7 +54,7 @@ impl Args {
 }
 
 /// A word for a state: what somebody must look at stands out.
-fn state(report: &Value) -> String {
+pub(super) fn state(report: &Value) -> String {
     let state = report["state"].as_str().unwrap_or("?");
     let troubled =
         report["report"]["trouble"].as_array().is_some_and(|trouble| !trouble.is_empty());

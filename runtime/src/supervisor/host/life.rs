@@ -109,8 +109,15 @@ impl Host {
             let settings = self.app_settings(read(&deployment)?, &stored.modules)?;
             Ok(App::start(settings)?)
         };
-        lock(&self.apps)
-            .insert(name.clone(), Slot { stored: stored.clone(), life: Life::Starting });
+        // What an app waits for stays to be seen while it is tried again.
+        let waits_for = match lock(&self.apps).get(&name).map(|slot| &slot.life) {
+            Some(Life::Waiting { reason }) => Some(reason.clone()),
+            _ => None,
+        };
+        if waits_for.is_none() {
+            let slot = Slot { stored: stored.clone(), life: Life::Starting };
+            lock(&self.apps).insert(name.clone(), slot);
+        }
         let life = match start() {
             Ok(app) => {
                 tracing::info!(app = name, version = stored.version, "app started");
@@ -118,7 +125,9 @@ impl Host {
             }
             Err(error) => {
                 let reason = error.to_string();
-                tracing::warn!(app = name, "the app waits to be started again: {reason}");
+                if waits_for.as_ref() != Some(&reason) {
+                    tracing::warn!(app = name, "the app waits to be started again: {reason}");
+                }
                 Life::Waiting { reason }
             }
         };
