@@ -136,7 +136,7 @@ pub fn component(engine: &Engine, module: &Path, options: Options) -> anyhow::Re
             "`{shown}` does not exist: a module is a crate's folder, a .wasm file or a .wat file"
         );
     }
-    let core = read(module)?;
+    let core = binary(module)?;
     let bytes = guest::encode(&core)
         .map_err(|error| imports::explain(&core, None, error))
         .with_context(|| format!("`{shown}`"))?;
@@ -202,6 +202,21 @@ fn each_module(
     Ok(modules)
 }
 
+/// A file's WebAssembly; only a `.wat` file is text.
+fn binary(module: &Path) -> anyhow::Result<Vec<u8>> {
+    let shown = module.display();
+    let bytes = read(module)?;
+    if module.extension().is_some_and(|extension| extension == "wat") {
+        return wat::parse_bytes(&bytes)
+            .map(std::borrow::Cow::into_owned)
+            .with_context(|| format!("`{shown}` is not WebAssembly text"));
+    }
+    if !bytes.starts_with(b"\0asm") {
+        bail!("`{shown}` is not WebAssembly: it does not begin with the bytes 00 61 73 6d");
+    }
+    Ok(bytes)
+}
+
 fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
     fs::read(path).with_context(|| format!("cannot read `{}`", path.display()))
 }
@@ -217,4 +232,38 @@ fn write(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
         Ok(())
     });
     written.with_context(|| format!("cannot write `{}`", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(file: &str, bytes: &[u8]) -> String {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(file);
+        fs::write(&path, bytes).unwrap();
+        let engine = Engine::new(&EngineSettings::default()).unwrap();
+        let error = component(&engine, &path, Options::default()).unwrap_err();
+        crate::cli::errors::chain(error.as_ref())
+    }
+
+    #[test]
+    fn what_is_no_component_is_named_in_one_line() {
+        let error = refused("a.wasm", b"no code");
+        assert!(
+            error.ends_with(
+                "a.wasm` is not WebAssembly: it does not begin with the bytes 00 61 73 6d"
+            )
+        );
+        let error = refused("a.wat", br#"(module (import "env" "draw" (func)))"#);
+        assert!(
+            error.contains("a.wat`: the module imports `env.draw`, which no host offers"),
+            "{error}"
+        );
+        let error = refused("a.wat", b"(component)");
+        assert!(error.contains("does not export describe, init, handle"), "{error}");
+        let engine = Engine::new(&EngineSettings::default()).unwrap();
+        let error = component(&engine, Path::new("absent.wasm"), Options::default()).unwrap_err();
+        assert!(error.to_string().starts_with("`absent.wasm` does not exist"), "{error}");
+    }
 }
