@@ -155,6 +155,7 @@ impl Records {
     ///
     /// # Panics
     /// Where there is none.
+    #[inline]
     pub fn get(&self, index: usize) -> Record<'_> {
         let slot = self.slots[index];
         let key_end = slot.start + slot.key.unwrap_or(0);

@@ -14,6 +14,7 @@ fn producer(bootstrap: &str) -> BaseProducer {
     ClientConfig::new()
         .set("bootstrap.servers", bootstrap)
         .set("enable.idempotence", "true")
+        .set("partitioner", "murmur2_random")
         .set("acks", "all")
         .set("linger.ms", "20")
         .set("batch.size", "1000000")
@@ -34,8 +35,8 @@ fn send(producer: &BaseProducer, mut record: BaseRecord<'_, [u8], [u8]>) {
     }
 }
 
-/// JSON values of 200 bytes, keys of 9.
-pub fn fill(bootstrap: &str, topic: &str, partitions: i32, records: u64) {
+/// JSON values of 200 bytes, keys of 9; each in the partition of its key, as in any topic that producers have filled.
+pub fn fill(bootstrap: &str, topic: &str, records: u64) {
     let producer = producer(bootstrap);
     for number in 0..records {
         let mut value = format!(
@@ -48,12 +49,7 @@ pub fn fill(bootstrap: &str, topic: &str, partitions: i32, records: u64) {
         }
         value.push_str("\"}");
         let key = format!("user-{:04}", number % 1000);
-        let partition =
-            i32::try_from(number % u64::from(partitions.unsigned_abs())).expect("few partitions");
-        let record = BaseRecord::to(topic)
-            .partition(partition)
-            .key(key.as_bytes())
-            .payload(value.as_bytes());
+        let record = BaseRecord::to(topic).key(key.as_bytes()).payload(value.as_bytes());
         send(&producer, record);
         if number % 1000 == 0 {
             producer.poll(Duration::ZERO);

@@ -66,7 +66,7 @@ fn compare() {
         "filling {INPUT} with {records} records of 200 bytes over {PARTITIONS} partitions ..."
     );
     broker::create_topic(INPUT, PARTITIONS);
-    copy::fill(broker::bootstrap(), INPUT, PARTITIONS, records);
+    copy::fill(broker::bootstrap(), INPUT, records);
     let mut figures: Vec<(&str, Vec<Figure>)> =
         ["copy loop", "pass-through", "JSON map"].map(|name| (name, Vec::new())).into();
     println!("{:<8}{:<16}{:>14}{:>24}", "round", "what", "records/s", "CPU-s per million");

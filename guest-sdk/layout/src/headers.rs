@@ -35,16 +35,19 @@ impl<'a> Headers<'a> {
 
     /// Takes bytes that were checked before, or were written by a [`HeadersWriter`]. Bytes that are neither lose
     /// the headers from the first one that cannot be read.
+    #[inline]
     pub fn from_encoded(bytes: &'a [u8]) -> Self {
         Headers { bytes }
     }
 
     /// The encoded form.
+    #[inline]
     pub fn bytes(&self) -> &'a [u8] {
         self.bytes
     }
 
     /// Whether there are none.
+    #[inline]
     pub fn is_empty(&self) -> bool {
         self.bytes.is_empty()
     }

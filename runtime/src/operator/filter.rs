@@ -16,6 +16,11 @@ impl Filter {
         Filter { fields: fields.clone() }
     }
 
+    /// Whether it asks for nothing.
+    pub fn is_empty(&self) -> bool {
+        self.fields.is_empty()
+    }
+
     /// Whether a record with this value enters. What is no JSON object enters too: the function rejects it with a
     /// reason, where a filter would lose it without one.
     pub fn admits(&self, value: Option<&[u8]>) -> bool {

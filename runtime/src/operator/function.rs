@@ -161,7 +161,9 @@ impl Function {
         pack(&mut self.batch, partition, entries);
     }
 
-    /// Calls the function with what was loaded. Each emission of a handled entry is handed to `emit`, in order.
+    /// Calls the function with what was loaded. Each emission of a handled entry is handed to `emit`, in order. Where
+    /// the answer turns out wrong later on, emissions of entries that are not handled were handed over too: they are
+    /// to be dropped.
     pub fn call(&mut self, mut emit: impl FnMut(&Emission<'_>)) -> Called {
         let count = self.loaded;
         let answer = match self.invoke() {
@@ -210,20 +212,16 @@ impl Function {
     ) -> Result<Called, String> {
         let count = u32::try_from(count).map_err(|error| error.to_string())?;
         let outcome = Outcome::parse(answer, count).map_err(|error| error.to_string())?;
-        // All is read before anything is handed over: a broken answer has no effect.
         let mut stop = None;
         for emission in outcome.emissions() {
             let emission = emission.map_err(|error| error.to_string())?;
-            if stop.is_none() {
-                stop = self.check(&emission)?.map(|fault| (emission.cause, fault));
+            if let Some(fault) = self.check(&emission)? {
+                stop = Some((emission.cause, fault));
+                break;
             }
-        }
-        let handled = stop.as_ref().map_or(outcome.handled, |(cause, _)| *cause);
-        for emission in
-            outcome.emissions().flatten().take_while(|emission| emission.cause < handled)
-        {
             emit(&emission);
         }
+        let handled = stop.as_ref().map_or(outcome.handled, |(cause, _)| *cause);
         let stopped = match (stop, outcome.failure) {
             (Some((_, fault)), _) => Some(Reason::Fault(fault)),
             (None, Some(failure)) => Some(reason(failure)),

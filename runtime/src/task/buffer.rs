@@ -62,6 +62,7 @@ pub(super) struct Chunk {
 
 impl Chunk {
     /// The record of a row, its timestamp replaced by its event time.
+    #[inline]
     pub(super) fn record(&self, row: usize) -> Record<'_> {
         let row = &self.rows[row];
         let record = self.blocks[row.block].get(row.index);

@@ -84,16 +84,18 @@ impl Effects {
     pub fn output(&self, index: usize) -> OutputRecord<'_> {
         let output = &self.outputs[index];
         let source = self.chunk.record(output.row as usize);
-        let key = resolve(&self.chunk, &self.bytes, output.key, |record| record.key);
-        let value = resolve(&self.chunk, &self.bytes, output.value, |record| record.value);
-        let headers = resolve(&self.chunk, &self.bytes, output.headers, |record| {
-            Some(record.headers.bytes())
-        });
+        // What is inherited comes from the source record itself.
+        let part = |span, inherited| match span {
+            Span::Null => None,
+            Span::Source(_) => inherited,
+            Span::Own { start, length } => Some(&self.bytes[start..start + length]),
+        };
+        let headers = part(output.headers, Some(source.headers.bytes()));
         OutputRecord {
             topic: output.topic,
             partition: output.partition.map(Partition),
-            key,
-            value,
+            key: part(output.key, source.key),
+            value: part(output.value, source.value),
             headers: Headers::from_encoded(headers.unwrap_or_default()),
             timestamp: output.timestamp,
             input: self.chunk.rows[output.row as usize].input,

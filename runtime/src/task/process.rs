@@ -137,7 +137,8 @@ impl Walk<'_> {
                 }
             };
             for edge in readers {
-                if !self.filters[edge.node].admits(chunk.record(row as usize).value) {
+                let filter = &self.filters[edge.node];
+                if !filter.is_empty() && !filter.admits(chunk.record(row as usize).value) {
                     continue;
                 }
                 let span = Span::Source(row);
@@ -332,9 +333,16 @@ impl Walk<'_> {
         for (visit, tally) in visits.iter().zip(&mut *self.tallies) {
             let entries = visit.entries.iter().zip(&visit.ranges);
             for (entry, range) in entries.filter(|(entry, _)| (entry.row as usize) < handled) {
-                tally.taken.add(&entry.record(chunk, bytes));
+                let taken = entry.record(chunk, bytes);
+                tally.taken.add(&taken);
                 for emitted in &visit.emitted[range.clone()] {
-                    tally.given.add(&emitted.record(chunk, bytes));
+                    // What is inherited need not be looked up again.
+                    let given = if emitted.inherits_from(entry) {
+                        taken
+                    } else {
+                        emitted.record(chunk, bytes)
+                    };
+                    tally.given.add(&given);
                 }
             }
         }
@@ -375,6 +383,13 @@ fn spans<'a>(
     timestamp: Timestamp,
     (key, value, headers): (Span, Span, Span),
 ) -> Record<'a> {
+    // Most records enter as they came, and many leave so.
+    if let (Span::Source(from), Span::Source(value), Span::Source(headers)) = (key, value, headers)
+        && from == value
+        && from == headers
+    {
+        return Record { timestamp, ..chunk.record(from as usize) };
+    }
     let encoded = resolve(chunk, bytes, headers, |record| Some(record.headers.bytes()));
     Record {
         offset: chunk.record(row as usize).offset,
@@ -392,6 +407,12 @@ impl Waiting {
 }
 
 impl Emitted {
+    /// Whether all its parts are those of its cause, a source record.
+    fn inherits_from(&self, cause: &Waiting) -> bool {
+        let same = |span| matches!(span, Span::Source(row) if row == cause.row);
+        !cause.inner && same(self.key) && same(self.value) && same(self.headers)
+    }
+
     fn record<'a>(&self, chunk: &'a Chunk, bytes: &'a [u8]) -> Record<'a> {
         // The offset of an emission means nothing.
         spans(chunk, bytes, 0, self.timestamp, (self.key, self.value, self.headers))

@@ -34,9 +34,9 @@ const CONSUMER_OWNED: &[(&str, &str)] = &[
     ("auto.offset.reset", "error"),
 ];
 
-/// For producers: batches as large as brokers take, sent at the latest after 10 ms, queues with a bound.
+/// For producers: batches as large as brokers take, sent at the latest after 20 ms, or at a commit, queues with a bound.
 const PRODUCER: &[(&str, &str)] = &[
-    ("linger.ms", "10"),
+    ("linger.ms", "20"),
     ("batch.size", "1000000"),
     ("batch.num.messages", "10000"),
     ("queue.buffering.max.messages", "500000"),
