@@ -41,6 +41,8 @@ const PENDING: Duration = Duration::from_secs(60);
 /// How long a commit follows a member whose epoch moves, and how often it tries.
 const MOVING: Duration = Duration::from_secs(5);
 const MOVING_STEP: Duration = Duration::from_millis(50);
+/// How long a partition that was assigned may take to start.
+const STARTING: Duration = Duration::from_secs(2);
 /// How long leaving a group may take.
 const LEAVING: Duration = Duration::from_secs(10);
 /// A consumer that breaks down is replaced once in this time.
@@ -63,6 +65,8 @@ pub(super) struct KafkaInbox {
     orphaned: bool,
     /// The group threw the member out, or is about to.
     expelled: bool,
+    /// A rebalance was answered that left partitions here: they must be told where to go on.
+    misled: bool,
     replaced: Option<Instant>,
     client: Client,
 }
@@ -88,6 +92,7 @@ impl KafkaInbox {
             orphans: BTreeSet::new(),
             orphaned: false,
             expelled: false,
+            misled: false,
             replaced: None,
             client,
         })
@@ -166,27 +171,30 @@ impl KafkaInbox {
     fn part(&mut self) {
         // Queues go before their client.
         self.reader.clear();
+        self.misled = false;
         let coming = std::mem::take(&mut self.coming);
         let nothing = BTreeSet::new();
         self.client.leave(&coming, if self.orphaned { &nothing } else { &self.leaving });
     }
 
-    fn rebalance(&mut self) -> Option<Event> {
+    fn rebalance(&mut self) -> Result<Option<Event>, Error> {
         // One at a time: what the group says next waits for the answer.
         if !self.leaving.is_empty() {
-            return None;
+            return Ok(None);
         }
         if !self.orphans.is_empty() {
             self.leaving = std::mem::take(&mut self.orphans);
             self.orphaned = true;
-            return Some(Event::Lost(self.leaving.iter().cloned().collect()));
+            return Ok(Some(Event::Lost(self.leaving.iter().cloned().collect())));
         }
-        let rebalance = self.client.consumer.context().next_rebalance()?;
+        let Some(rebalance) = self.client.consumer.context().next_rebalance() else {
+            return Ok(None);
+        };
         if rebalance.partitions().is_empty() {
-            self.answer_empty();
-            return None;
+            self.answer_empty()?;
+            return Ok(None);
         }
-        Some(match rebalance {
+        Ok(Some(match rebalance {
             Rebalance::Assigned(partitions) => {
                 self.expelled = false;
                 self.coming.extend(partitions.iter().cloned());
@@ -202,18 +210,46 @@ impl KafkaInbox {
                 self.leaving.extend(partitions.iter().cloned());
                 Event::Lost(partitions)
             }
-        })
+        }))
+    }
+
+    /// Has the partitions that a rebalance left here go on from where they were read to.
+    ///
+    /// librdkafka pauses all of them around a rebalance and resumes at the position of the application as it knows
+    /// it. After a batch that ended with the end of the partition that is one too far: it counts that event as a
+    /// record (`rd_kafka_q_serve_rkmessages`). The record behind the end would be skipped.
+    fn realign(&mut self, new: &[(TopicPartition, Position)]) -> Result<(), Error> {
+        if !self.misled {
+            return Ok(());
+        }
+        let kept: Vec<_> = self.reader.positions().filter(|kept| !new.contains(kept)).collect();
+        for (partition, position) in kept {
+            if self.leaving.contains(&partition) {
+                continue;
+            }
+            if let Err(error) = self.seek(&partition, position) {
+                // It may be stopped already, for being beyond the end of the log.
+                tracing::debug!(group = self.settings.group, %error, "a new consumer joins");
+                return self.replace();
+            }
+        }
+        self.misled = false;
+        Ok(())
     }
 
     /// A classic group may have more members than partitions; its answer is due all the same.
-    fn answer_empty(&self) {
+    fn answer_empty(&mut self) -> Result<(), Error> {
         let answered = match self.client.is_cooperative() {
-            true => self.client.consumer.incremental_assign(&TopicPartitionList::new()),
+            true => {
+                self.misled = true;
+                self.client.consumer.incremental_assign(&TopicPartitionList::new())
+            }
             false => self.client.consumer.unassign(),
         };
         if let Err(error) = answered {
             tracing::debug!(group = self.settings.group, %error, "answering an empty assignment");
         }
+        self.realign(&[])
     }
 
     /// Where to go on from a position that the broker, or the log's start, says is not there.
@@ -360,7 +396,7 @@ impl KafkaInbox {
                 // Assigned, and not started yet.
                 Some(error)
                     if error.rdkafka_error_code() == Some(Code::State)
-                        && started.elapsed() < PATIENCE =>
+                        && started.elapsed() < STARTING =>
                 {
                     std::thread::sleep(MOVING_STEP);
                 }
@@ -378,14 +414,17 @@ impl Inbox for KafkaInbox {
         loop {
             self.reader.wake.reset();
             self.serve()?;
-            if let Some(event) = self.rebalance() {
+            self.realign(&[])?;
+            if let Some(event) = self.rebalance()? {
                 return Ok(Some(event));
             }
             match self.reader.poll()? {
                 Some(Came::Event(event)) => return Ok(Some(event)),
                 Some(Came::OutOfRange(partition, position)) => {
-                    let go_on = self.missing(&partition, position)?;
-                    self.seek(&partition, go_on)?;
+                    self.missing(&partition, position)?;
+                    // The client has stopped the partition, and takes no seek any more. A new one begins where
+                    // `resolve` says.
+                    self.replace()?;
                     continue;
                 }
                 None => {}
@@ -412,7 +451,10 @@ impl Inbox for KafkaInbox {
             self.reader.open(client, partition, *position)?;
         }
         let assigned = match self.client.is_cooperative() {
-            true => self.client.consumer.incremental_assign(&at_offsets(&new)?),
+            true => {
+                self.misled = true;
+                self.client.consumer.incremental_assign(&at_offsets(&new)?)
+            }
             // The whole assignment at once: a classic member was told all of it.
             false => self.client.consumer.assign(&at_offsets(&begins)?),
         };
@@ -425,6 +467,7 @@ impl Inbox for KafkaInbox {
         for (partition, _) in &begins {
             self.coming.remove(partition);
         }
+        self.realign(&new)?;
         Ok(begins)
     }
 
@@ -437,6 +480,7 @@ impl Inbox for KafkaInbox {
             for partition in partitions {
                 list.add_partition(&partition.topic, number(partition)?);
             }
+            self.misled = true;
             consumer.incremental_unassign(&list)
         } else if self.leaving.iter().all(|partition| partitions.contains(partition)) {
             // A classic group takes everything away, and wants one answer.
@@ -451,7 +495,8 @@ impl Inbox for KafkaInbox {
         self.orphaned &= !self.leaving.is_empty();
         released.map_err(|error| {
             Error::Retriable(format!("the partitions cannot be given back: {error}"))
-        })
+        })?;
+        self.realign(&[])
     }
 
     fn hold(&mut self, partition: &TopicPartition) {

@@ -93,6 +93,11 @@ impl Reader {
         self.readings.iter().map(|reading| &reading.partition)
     }
 
+    /// Where each partition was read to, as far as it was told.
+    pub fn positions(&self) -> impl Iterator<Item = (TopicPartition, Position)> {
+        self.readings.iter().map(|reading| (reading.partition.clone(), reading.floor))
+    }
+
     pub fn hold(&mut self, partition: &TopicPartition, held: bool) {
         if let Some(reading) = self.find(partition) {
             reading.held = held;
