@@ -47,7 +47,7 @@ impl KafkaAdmin {
         let client_id = "tidemill-admin";
         let config = config::common(&kafka.properties, client_id);
         let client: AdminClient<Context> =
-            AdminClient::from_config_and_context(&config, Context::new(client_id))
+            AdminClient::from_config_and_context(&config, Context::of_requests(client_id))
                 .map_err(|error| error::of_client(&error))?;
         Ok(KafkaAdmin { events: Queue::main(client.inner().native_ptr()), client, kafka })
     }

@@ -47,6 +47,8 @@ impl Rebalance {
 #[derive(Debug)]
 pub(super) struct Context {
     client_id: String,
+    /// What goes wrong ends as the error of a request, so a log line would say it twice.
+    reports: bool,
     complaint: Mutex<Option<String>>,
     said: Mutex<HashMap<String, Said>>,
     rebalances: Mutex<VecDeque<Rebalance>>,
@@ -64,11 +66,17 @@ impl Context {
     pub fn new(client_id: &str) -> Self {
         Context {
             client_id: client_id.to_owned(),
+            reports: false,
             complaint: Mutex::default(),
             said: Mutex::default(),
             rebalances: Mutex::default(),
             closing: AtomicBool::new(false),
         }
+    }
+
+    /// For a client that does nothing but answer requests.
+    pub fn of_requests(client_id: &str) -> Self {
+        Context { reports: true, ..Context::new(client_id) }
     }
 
     /// The last thing that went wrong, once.
@@ -94,6 +102,10 @@ impl Context {
         }
         let said_before = self.complain(strip(text));
         if said_before {
+            return;
+        }
+        if self.reports {
+            tracing::debug!(client, kind, "librdkafka: {}", strip(text));
             return;
         }
         if let Some(suppressed) = self.is_due(kind) {
