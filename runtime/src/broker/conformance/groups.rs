@@ -142,6 +142,55 @@ pub fn leaving_is_at_once(subject: &dyn Subject) {
     assert!(started.elapsed() < Duration::from_secs(20), "{:?}", started.elapsed());
 }
 
+/// Who was at the end of a partition when another member came reads on there.
+pub fn an_end_outlives_a_rebalance(subject: &dyn Subject) {
+    let bench = Bench::new(subject, "end-rebalance");
+    let topic = bench.topic("topic", 3);
+    for number in 0..3 {
+        bench.fill(&topic, number, &["a", "b"]);
+    }
+    let (mut first, _) = bench.join(&[&topic], 3);
+    let mut ended = std::collections::BTreeSet::new();
+    until("all ends", || {
+        if let Some(Event::End { partition, .. }) = next(&mut *first) {
+            ended.insert(partition.partition);
+        }
+        (ended.len() == 3).then_some(())
+    });
+    let mut second = bench.inbox(bench.settings(&[&topic]));
+    let mut owned = [3, 0];
+    let mut all = Vec::new();
+    let mut serve = |owned: &mut [usize; 2], all: &mut Vec<Seen>| {
+        for (member, owned) in [&mut first, &mut second].into_iter().zip(owned) {
+            match next(&mut **member) {
+                Some(Event::Assigned(assigned)) => {
+                    *owned += assigned.len();
+                    let wanted: Vec<_> =
+                        assigned.into_iter().map(|partition| (partition, None)).collect();
+                    member.open(&wanted).expect("the partitions open");
+                }
+                Some(Event::Revoked(revoked)) => {
+                    *owned -= revoked.len();
+                    member.release(&revoked).expect("released");
+                }
+                Some(event) => collect(event, all),
+                None => {}
+            }
+        }
+    };
+    until("both members to own some", || {
+        serve(&mut owned, &mut all);
+        (owned[0] + owned[1] == 3 && owned[0] > 0 && owned[1] > 0).then_some(())
+    });
+    for number in 0..3 {
+        bench.fill(&topic, number, &["c"]);
+    }
+    until("what came afterwards", || {
+        serve(&mut owned, &mut all);
+        (0..3).all(|number| all.contains(&seen(number, 2, "c"))).then_some(())
+    });
+}
+
 /// After `seek` no record from before it comes.
 pub fn seek_drops_what_was_before(subject: &dyn Subject) {
     let bench = Bench::new(subject, "seek");

@@ -54,7 +54,8 @@ macro_rules! conformance {
     ($subject:ident: groups) => {
         $crate::conformance! { @cases $subject
             groups { restart_at_the_committed_position start_where_nothing_is_committed a_given_position_wins
-                hand_over_waits_for_the_release leaving_is_at_once seek_drops_what_was_before
+                hand_over_waits_for_the_release leaving_is_at_once an_end_outlives_a_rebalance
+                seek_drops_what_was_before
                 held_partitions_wait_in_place an_expelled_member_is_fenced missing_offset_follows_the_policy
                 topics_stay_together }
             transactions { committed_is_visible_and_aborted_is_not stable_end_waits_for_open_transactions
