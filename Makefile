@@ -8,7 +8,8 @@
 #   make lint | fmt | doc | unit | cases | acceptance | bench
 #
 # Everything is built in one profile (release) into one folder outside the clone, so that a second clone builds in
-# seconds. CARGO_TARGET_DIR names another.
+# seconds. CARGO_TARGET_DIR names another. Cargo tells old from new by file times alone, so a clone that was not the
+# last one to build there marks its files as new first.
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -57,6 +58,10 @@ bench: build kafka
 	cargo bench --profile release --locked --workspace --bench '*'
 
 tools:
+	mkdir -p "$(CARGO_TARGET_DIR)"
+	if [ "$$(cat "$(CARGO_TARGET_DIR)/.clone" 2>/dev/null)" != "$(CURDIR)" ]; then \
+		git ls-files -z | xargs -0 touch -c && echo "$(CURDIR)" >"$(CARGO_TARGET_DIR)/.clone"; \
+	fi
 	tests/tools/packages
 	tests/tools/wasm-target wasm32-unknown-unknown >/dev/null
 
