@@ -4,7 +4,7 @@
 //! by hand. A worker owns its inbox, outbox and tasks; nothing here is shared but the status board and the counters.
 //!
 //! The order that must hold (at-least-once): outputs are produced, then acknowledged, then the positions behind their
-//! causes are committed. [`ledger`] keeps it without waiting.
+//! causes are committed. `ledger` keeps it without waiting.
 
 mod assignment;
 mod commit;

@@ -1,6 +1,6 @@
 //! Case files: transcripts of records in and effects out that are replayed on a task and compared.
 //!
-//! [`parse`] reads the text, [`run`] replays it, [`diff`] compares, [`print`](mod@print) writes effects as the file
+//! [`parse`] reads the text, [`run`] replays it, `diff` compares, `print` writes effects as the file
 //! would and [`accept`] puts them in place of the old ones. Nothing here knows how a task works: it is driven
 //! through [`run::Drive`]. What is printed reads back as the same case.
 //!
