@@ -12,6 +12,7 @@ use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 /// How long a request to a healthy broker may take on a busy machine.
 const REQUEST_LIMIT: Duration = Duration::from_secs(30);
@@ -94,6 +95,33 @@ pub fn ends(topic: &str) -> Vec<i64> {
                 .1
         })
         .collect()
+}
+
+/// The position a group has committed in each partition, in order; -1 where it has none.
+pub fn committed(group: &str, topic: &str, partitions: i32) -> Vec<i64> {
+    let consumer: BaseConsumer =
+        client().set("group.id", group).create().expect("making a consumer");
+    let mut list = TopicPartitionList::new();
+    list.add_partition_range(topic, 0, partitions - 1);
+    let committed = consumer.committed_offsets(list, REQUEST_LIMIT).expect("asking for positions");
+    let position = |offset| if let Offset::Offset(position) = offset { position } else { -1 };
+    committed.elements().iter().map(|element| position(element.offset())).collect()
+}
+
+/// A consumer at the beginning of all partitions of a topic, outside any group.
+pub fn reader(topic: &str, partitions: i32) -> BaseConsumer {
+    let consumer: BaseConsumer = client()
+        .set("group.id", "readers-commit-nothing")
+        .set("enable.auto.commit", "false")
+        .set("isolation.level", "read_committed")
+        .create()
+        .expect("making a consumer");
+    let mut list = TopicPartitionList::new();
+    for partition in 0..partitions {
+        list.add_partition_offset(topic, partition, Offset::Beginning).expect("adding a partition");
+    }
+    consumer.assign(&list).expect("assigning partitions");
+    consumer
 }
 
 /// A small runtime for clients that only come as futures.

@@ -6,3 +6,13 @@
 
 mod broker;
 mod conformance;
+mod host;
+mod hostile;
+mod http;
+mod manifest;
+mod newcomer;
+mod settlements;
+mod settling;
+mod trades;
+mod uploads;
+mod wait;
