@@ -4,7 +4,7 @@
 #   make demo            the stock-trade example on the embedded log: no Kafka, no Java
 #   make demo KAFKA=1    the same on a real broker, which is installed and started for it
 #   make test            everything CI runs: what is quick first, what needs Kafka last
-#   make build           the binary, at bin/tidemill
+#   make build           the programs, at bin/tidemill and bin/trades
 #   make lint | fmt | doc | unit | cases | acceptance | bench
 #
 # Everything is built in one profile (release) into one folder outside the clone, so that a second clone builds in
@@ -29,7 +29,7 @@ test: lint unit cases doc acceptance
 build: tools
 	cargo build --release --locked --bins
 	mkdir -p bin
-	ln -sfn "$(CARGO_TARGET_DIR)/release/tidemill" bin/tidemill
+	ln -sfn "$(CARGO_TARGET_DIR)"/release/{tidemill,trades} bin/
 
 fmt:
 	cargo fmt --all
