@@ -3,6 +3,8 @@
 use std::{collections::BTreeMap, fs, path::Path};
 
 use anyhow::{Context as _, bail};
+use encoding_rs::UTF_8;
+use java_properties::PropertiesIter;
 
 /// Reads such a file.
 ///
@@ -35,8 +37,12 @@ fn parse(text: &str) -> anyhow::Result<BTreeMap<String, String>> {
         flatten("", &table, &mut properties);
         return Ok(properties);
     }
-    let read = java_properties::read(text.as_bytes())?;
-    Ok(read.into_iter().collect())
+    let mut properties = BTreeMap::new();
+    // Kafka reads such files as Latin-1, in which other letters are escapes; here they may stand as they are.
+    PropertiesIter::new_with_encoding(text.as_bytes(), UTF_8).read_into(|name, value| {
+        properties.insert(name, value);
+    })?;
+    Ok(properties)
 }
 
 /// `bootstrap.servers` without quotes is a table in TOML.
@@ -73,5 +79,13 @@ mod tests {
         ] {
             assert_eq!(parse(text).unwrap(), expected, "{text}");
         }
+    }
+
+    #[test]
+    fn letters_are_not_lost() {
+        let read =
+            parse("sasl.password=geh\u{e4}im \u{1f511}\nsasl.username=J\\u00fcrgen\n").unwrap();
+        assert_eq!(read["sasl.password"], "geh\u{e4}im \u{1f511}");
+        assert_eq!(read["sasl.username"], "J\u{fc}rgen");
     }
 }
