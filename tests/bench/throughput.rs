@@ -182,7 +182,7 @@ fn measure(mut child: Child, output: &str, records: u64) -> Figure {
     let first = look(&mut child, &watcher, deadline, 1);
     let last = look(&mut child, &watcher, deadline, target);
     let pid = child.id().to_string();
-    let _ = Command::new("kill").args(["-TERM", &pid]).status();
+    let _ = Command::new("sh").args(["-c", "kill -TERM \"$0\"", &pid]).status();
     let _ = child.wait();
     #[expect(clippy::cast_precision_loss, reason = "records are far below 2^52")]
     let handled = (last.records - first.records) as f64;
