@@ -50,6 +50,8 @@ fn start() -> String {
         .arg("--dir")
         .arg(&folder)
         .args(["start", "--port", "0"])
+        // Its only node must not be declared dead where a busy machine stops it for seconds.
+        .args(["--set", "broker.session.timeout.ms=60000"])
         .stdin(Stdio::null())
         .output()
         .expect("running tests/tools/kafka");
