@@ -148,10 +148,11 @@ impl Runner {
     }
 }
 
-/// A client that failed is made anew; what needs a person ends the app.
+/// A client that failed is made anew, after a wait, and status says why: a broker that is away shows in many ways. Only
+/// what no time can mend ends the app.
 fn ended(error: broker::Error) -> Ended {
     match error {
-        broker::Error::MissingOffset { .. } | broker::Error::Refused(_) => Ended::Failed(error),
+        broker::Error::MissingOffset { .. } => Ended::Failed(error),
         other => Ended::Again(other),
     }
 }

@@ -16,6 +16,9 @@ use crate::{
     task::{Task, TaskId},
 };
 
+/// Going back to the last commit more often than this is of no help.
+const ABORTS_APART: Duration = Duration::from_millis(100);
+
 impl Worker {
     /// Seals where it is time, commits what is acknowledged. Whether something was committed.
     pub(super) fn commit(&mut self) -> Result<bool, broker::Error> {
@@ -103,8 +106,13 @@ impl Worker {
         }
     }
 
-    /// Drops all that is not committed and reads it again.
+    /// Drops all that is not committed and reads it again. Where that happens again at once, the clients are made anew
+    /// after a wait.
     pub(super) fn abort(&mut self, why: &str) -> Result<(), broker::Error> {
+        if self.aborted_at.replace(Instant::now()).is_some_and(|at| at.elapsed() < ABORTS_APART) {
+            self.metrics.aborted();
+            return Err(broker::Error::Retriable(why.to_owned()));
+        }
         tracing::warn!(
             app = &*self.code.topology.app,
             worker = self.number,

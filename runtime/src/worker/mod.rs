@@ -127,6 +127,7 @@ pub struct Worker {
     pending: VecDeque<Pending>,
     ledger: Ledger,
     sealed_at: Instant,
+    aborted_at: Option<Instant>,
     /// When the board was last brought up to date; `None`: it is due.
     status_at: Option<Instant>,
     trouble: Option<String>,
@@ -179,6 +180,7 @@ impl Worker {
             held: BTreeSet::new(),
             pending: VecDeque::new(),
             sealed_at: Instant::now(),
+            aborted_at: None,
             status_at: None,
             trouble: None,
         })

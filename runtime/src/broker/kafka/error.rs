@@ -30,8 +30,13 @@ pub(super) fn of_delivery(code: Code) -> Error {
         | Code::NotEnoughReplicasAfterAppend
         | Code::LeaderNotAvailable
         | Code::NotLeaderForPartition => Error::Retriable(words(code)),
-        // Unknown topics and partitions, missing rights, records that the topic does not take.
-        _ => Error::Refused(words(code)),
+        // What the record itself is to blame for: it will be refused again.
+        Code::InvalidRecord
+        | Code::InvalidTimestamp
+        | Code::InvalidMessage
+        | Code::PolicyViolation => Error::Refused(words(code)),
+        // Brokers that are away for a moment show as unknown topics and fenced epochs; rights may be given later.
+        _ => Error::Retriable(words(code)),
     }
 }
 

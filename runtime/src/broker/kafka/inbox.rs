@@ -129,7 +129,7 @@ impl KafkaInbox {
             .unwrap_or((Code::Fatal, error.to_string()));
         match code {
             Code::UnsupportedFeature | Code::UnsupportedVersion
-                if self.protocol == GroupProtocol::Consumer && self.kafka.may_fall_back() =>
+                if self.protocol == GroupProtocol::Consumer =>
             {
                 tracing::info!(
                     group = self.settings.group,

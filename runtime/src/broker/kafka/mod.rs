@@ -83,17 +83,15 @@ impl KafkaBroker {
 }
 
 impl Kafka {
-    /// The user's choice, else the newer one where the cluster has it.
+    /// The user's choice, else classic: with librdkafka 2.12 a member of a consumer-protocol group (KIP-848) whose
+    /// heartbeat times out may wait for partitions for ever.
     fn group_protocol(&self) -> GroupProtocol {
         match config::chosen_protocol(&self.properties) {
-            Some(chosen) => chosen,
-            None if self.classic_only.load(Ordering::Relaxed) => GroupProtocol::Classic,
-            None => GroupProtocol::Consumer,
+            Some(GroupProtocol::Consumer) if !self.classic_only.load(Ordering::Relaxed) => {
+                GroupProtocol::Consumer
+            }
+            _ => GroupProtocol::Classic,
         }
-    }
-
-    fn may_fall_back(&self) -> bool {
-        config::chosen_protocol(&self.properties).is_none()
     }
 }
 
