@@ -30,11 +30,13 @@ pub(super) fn of_delivery(code: Code) -> Error {
         | Code::NotEnoughReplicasAfterAppend
         | Code::LeaderNotAvailable
         | Code::NotLeaderForPartition => Error::Retriable(words(code)),
-        // What the record itself is to blame for: it will be refused again.
-        Code::InvalidRecord
+        // What the record itself is to blame for, such as a partition that the topic does not have: it will be refused
+        // again.
+        Code::InvalidMessage
+        | Code::InvalidRecord
         | Code::InvalidTimestamp
-        | Code::InvalidMessage
-        | Code::PolicyViolation => Error::Refused(words(code)),
+        | Code::PolicyViolation
+        | Code::UnknownPartition => Error::Refused(words(code)),
         // Brokers that are away for a moment show as unknown topics and fenced epochs; rights may be given later.
         _ => Error::Retriable(words(code)),
     }
