@@ -144,6 +144,12 @@ impl App {
         let record_bytes_max = ensure(&settings, &topology)?;
         let code = prepare(&topology, &settings.clock, record_bytes_max.clone())?;
         let board = Board::default();
+        // Shown from the start, before the first worker has come to life.
+        let metrics = settings.metrics.app(settings.manifest.app.as_str());
+        for node in topology.nodes() {
+            metrics.function(&node.name);
+            board.function(&node.name, |_| {});
+        }
         let (failed, failure) = watch::channel(None);
         let mut app = App {
             name: settings.manifest.app.as_str().to_owned(),
