@@ -31,6 +31,7 @@
 //! | module | what it is | never |
 //! |---|---|---|
 //! | [`record`] | plain values: records, offsets, positions, timestamps | I/O |
+//! | [`partitioner`] | which partition a key belongs to | I/O |
 //! | [`clock`] | the one place that asks the system for time | |
 //! | [`metrics`] | every metric on one page | labels by key or partition; others use `prometheus` |
 //! | [`guest`] | engine, components, instances, limits | topics; others use `wasmtime` |
@@ -60,6 +61,7 @@ pub mod http;
 pub mod manifest;
 pub mod metrics;
 pub mod operator;
+pub mod partitioner;
 pub mod record;
 pub mod registry;
 pub mod supervisor;

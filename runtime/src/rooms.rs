@@ -9,6 +9,7 @@ use std::{
 /// In the order of the map.
 const ROOMS: &[&str] = &[
     "record",
+    "partitioner",
     "clock",
     "metrics",
     "guest",

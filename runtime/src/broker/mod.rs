@@ -17,7 +17,6 @@ pub use crate::manifest::{OnMissingOffset, Start};
 pub mod conformance;
 pub mod kafka;
 pub mod memory;
-pub mod partitioner;
 
 /// Makes the parts that an app works with. Cheap to clone as an `Arc`; shared by all threads of an app.
 pub trait Broker: Send + Sync {

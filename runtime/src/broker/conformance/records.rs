@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 
 use super::*;
 use crate::{
-    broker::{Error, Isolation, partitioner::partition_of},
+    broker::{Error, Isolation},
+    partitioner::partition_of,
     record::{HeadersWriter, Record, Records},
 };
 

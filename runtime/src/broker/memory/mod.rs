@@ -21,8 +21,8 @@ use std::{sync::Arc, time::Duration};
 use crate::{
     broker::{
         Admin, Broker, Error, Follower, Inbox, InboxSettings, Isolation, Outbox, OutboxSettings,
-        partitioner,
     },
+    partitioner,
     record::{Headers, Offset, Partition, Position, Record, Records, Timestamp, TopicPartition},
 };
 

@@ -10,7 +10,8 @@ use super::{
     transaction::ProducerEpoch,
 };
 use crate::{
-    broker::{Delivery, Error, Membership, Outbox, OutboxSettings, Produce, TopicId, partitioner},
+    broker::{Delivery, Error, Membership, Outbox, OutboxSettings, Produce, TopicId},
+    partitioner,
     record::{Offset, Partition, Position, Record, TopicPartition},
 };
 
