@@ -39,7 +39,7 @@ pub trait Broker: Send + Sync {
     ///
     /// # Errors
     /// Where the client cannot be made.
-    fn follower(&self, isolation: Isolation) -> Result<Box<dyn Follower>, Error>;
+    fn follower(&self, settings: FollowerSettings) -> Result<Box<dyn Follower>, Error>;
 
     /// Makes an administrator.
     ///
@@ -74,6 +74,27 @@ pub enum Isolation {
     ReadUncommitted,
     /// Those of no or of committed transactions, up to the last stable offset.
     ReadCommitted,
+}
+
+/// How a [`Follower`] reads.
+#[derive(Debug, Clone)]
+pub struct FollowerSettings {
+    /// Which records it sees.
+    pub isolation: Isolation,
+    /// Records a batch at most.
+    pub batch_records: usize,
+    /// Bytes of keys, values and headers a batch at most; a single larger record makes a batch of its own.
+    pub batch_bytes: usize,
+    /// Told apart in logs: app and worker.
+    pub client_id: String,
+}
+
+impl FollowerSettings {
+    /// Small batches, for reading in slices between other work.
+    pub fn new(isolation: Isolation) -> Self {
+        let client_id = "tidemill-follower".to_owned();
+        FollowerSettings { isolation, batch_records: 1000, batch_bytes: 1 << 20, client_id }
+    }
 }
 
 /// How an [`Outbox`] is made.
@@ -263,16 +284,20 @@ pub trait Outbox: Send {
 
 /// Reads partitions outside any group, from positions it is told.
 pub trait Follower: Send {
-    /// Reads exactly these partitions from now on.
+    /// Reads exactly these partitions from now on. One that is read already and stands at the position given goes on
+    /// undisturbed; every other begins there. No record of a partition from before the call comes after it where it
+    /// left, or begins elsewhere.
     ///
     /// # Errors
-    /// Where a topic or partition does not exist.
+    /// Where a topic or partition does not exist: then all is as before.
     fn assign(&mut self, partitions: &[(TopicPartition, Position)]) -> Result<(), Error>;
 
-    /// The next [`Event::Records`] or [`Event::End`]; no other event comes.
+    /// The next [`Event::Records`] or [`Event::End`]; no other event comes. Reading what is committed, an end is the
+    /// last stable offset: behind it there may be records of transactions that are open.
     ///
     /// # Errors
-    /// As [`Inbox::poll`].
+    /// As [`Inbox::poll`]. [`Error::MissingOffset`] where a position is not in the log: its partition is read no more
+    /// until it is assigned elsewhere.
     fn poll(&mut self, wait: Duration) -> Result<Option<Event>, Error>;
 }
 
@@ -281,6 +306,8 @@ pub trait Follower: Send {
 pub struct Topic {
     /// Its name.
     pub name: String,
+    /// Tells it from earlier and later topics of the same name; empty where brokers are too old to say (before 2.8).
+    pub id: String,
     /// How many partitions.
     pub partitions: u32,
     /// Replicas of a partition.

@@ -28,6 +28,24 @@ pub fn topics_come_and_go(subject: &dyn Subject) {
     assert!(!names.iter().any(|topic| topic.name == name));
 }
 
+/// A topic made anew under its old name is another one, and every topic differs from its neighbour.
+pub fn topics_have_ids(subject: &dyn Subject) {
+    let bench = Bench::new(subject, "ids");
+    let admin = bench.broker().admin().expect("an admin");
+    let (name, neighbour) = (bench.topic("topic", 1), bench.topic("neighbour", 2));
+    let id = |name: &str| admin.topic(name).expect("an answer").expect("it is there").id;
+    let (first, other) = (id(&name), id(&neighbour));
+    assert!(!first.is_empty());
+    assert_ne!(first, other);
+    assert_eq!(id(&name), first, "it stays as long as the topic does");
+    let all = admin.topics().expect("an answer");
+    let listed = all.iter().find(|topic| topic.name == name).expect("it is listed");
+    assert_eq!(listed.id, first);
+    admin.delete(&name).expect("deleted");
+    bench.topic("topic", 1);
+    assert_ne!(id(&name), first);
+}
+
 /// Both ends, and the first record at or after a time.
 pub fn bounds_of_partitions(subject: &dyn Subject) {
     let bench = Bench::new(subject, "bounds");

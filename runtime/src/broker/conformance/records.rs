@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::*;
 use crate::{
-    broker::{Error, Isolation},
+    broker::{Error, FollowerSettings, Isolation},
     partitioner::partition_of,
     record::{HeadersWriter, Record, Records},
 };
@@ -246,7 +246,10 @@ pub fn followers_read_anywhere(subject: &dyn Subject) {
     let topic = bench.topic("topic", 2);
     bench.fill(&topic, 0, &["a", "b", "c"]);
     bench.fill(&topic, 1, &["d"]);
-    let mut follower = bench.broker().follower(Isolation::ReadCommitted).expect("a follower");
+    let mut follower = bench
+        .broker()
+        .follower(FollowerSettings::new(Isolation::ReadCommitted))
+        .expect("a follower");
     let (zero, one) = (partition(&topic, 0), partition(&topic, 1));
     follower.assign(&[(zero.clone(), Position(1))]).expect("assigned");
     let (got, end) = follow_to_end(&mut *follower, &zero);
@@ -265,4 +268,75 @@ pub fn followers_read_anywhere(subject: &dyn Subject) {
     assert_eq!(ends, BTreeSet::from([(zero, Position(3)), (one, Position(1))]));
     let absent = partition(&bench.name("absent"), 0);
     assert!(follower.assign(&[(absent, Position(0))]).is_err());
+}
+
+/// Whoever is assigned again with more, or with less, goes on where it stands: no record is lost, none comes twice.
+pub fn followers_change_what_they_read(subject: &dyn Subject) {
+    const SETS: [&[u32]; 6] = [&[0], &[0, 1], &[1], &[0, 1, 2], &[2, 1], &[2, 0]];
+    let bench = Bench::new(subject, "reassign");
+    let topic = bench.topic("topic", 3);
+    let values: Vec<String> = (0..500).map(|n| n.to_string()).collect();
+    let values: Vec<&str> = values.iter().map(String::as_str).collect();
+    for number in 0..3 {
+        bench.fill(&topic, number, &values);
+    }
+    let settings =
+        FollowerSettings { batch_records: 7, ..FollowerSettings::new(Isolation::ReadCommitted) };
+    let mut follower = bench.broker().follower(settings).expect("a follower");
+    let mut stands = [0; 3];
+    // Far from all is read while what is assigned changes; then all of it.
+    for (set, until_read) in
+        SETS.iter().cycle().take(42).map(|set| (*set, 21)).chain([(SETS[3], 1500)])
+    {
+        let at = |number: &u32| {
+            (partition(&topic, *number), Position(stands[usize::try_from(*number).expect("small")]))
+        };
+        follower.assign(&set.iter().map(at).collect::<Vec<_>>()).expect("assigned");
+        let mut read = 0;
+        until("records", || {
+            if let Some(Event::Records { partition, records }) =
+                follower.poll(SLICE).expect("the follower reads")
+            {
+                let number = partition.partition.0;
+                assert!(set.contains(&number), "{partition} is not assigned");
+                for record in records.iter() {
+                    let stands = &mut stands[usize::try_from(number).expect("small")];
+                    assert_eq!(record.offset.0, *stands, "the next record of {partition}");
+                    *stands += 1;
+                    read += 1;
+                }
+            }
+            (read >= until_read || stands == [500; 3]).then_some(())
+        });
+    }
+    assert_eq!(stands, [500; 3]);
+}
+
+/// A position that is not in the log is an error that names both, once; the others are read on.
+pub fn followers_tell_what_is_missing(subject: &dyn Subject) {
+    let bench = Bench::new(subject, "follower-missing");
+    let topic = bench.topic("topic", 2);
+    bench.fill(&topic, 0, &["a", "b", "c"]);
+    bench.fill(&topic, 1, &["d"]);
+    let (zero, one) = (partition(&topic, 0), partition(&topic, 1));
+    bench.subject.truncate(&zero, Position(2));
+    let settings = FollowerSettings::new(Isolation::ReadCommitted);
+    let mut follower = bench.broker().follower(settings).expect("a follower");
+    follower.assign(&[(zero.clone(), Position(1)), (one.clone(), Position(0))]).expect("assigned");
+    let (mut got, mut missing) = (Vec::new(), 0);
+    until("the error and the other partition's end", || {
+        match follower.poll(SLICE) {
+            Err(Error::MissingOffset { partition, position, earliest }) => {
+                missing += 1;
+                assert_eq!((&partition, position, earliest), (&zero, Position(1), Position(2)));
+            }
+            Ok(Some(event)) => collect(event, &mut got),
+            Ok(None) => {}
+            Err(error) => panic!("{error}"),
+        }
+        (missing == 1 && got.len() == 1).then_some(())
+    });
+    assert_eq!(got, [seen(1, 0, "d")]);
+    follower.assign(&[(zero.clone(), Position(2)), (one, Position(1))]).expect("assigned");
+    assert_eq!(follow_to_end(&mut *follower, &zero), (vec![seen(0, 2, "c")], Position(3)));
 }

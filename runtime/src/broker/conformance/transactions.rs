@@ -3,7 +3,7 @@
 use std::sync::mpsc;
 
 use super::*;
-use crate::broker::{Bound, Error, Isolation};
+use crate::broker::{Bound, Error, FollowerSettings, Isolation};
 
 /// Records of a committed transaction are read, those of an aborted one are not; markers take offsets.
 pub fn committed_is_visible_and_aborted_is_not(subject: &dyn Subject) {
@@ -35,7 +35,10 @@ pub fn committed_is_visible_and_aborted_is_not(subject: &dyn Subject) {
     }
     assert_eq!((got, end), (vec![seen(0, 0, "a"), seen(0, 4, "c")], Position(6)));
 
-    let mut follower = bench.broker().follower(Isolation::ReadUncommitted).expect("a follower");
+    let mut follower = bench
+        .broker()
+        .follower(FollowerSettings::new(Isolation::ReadUncommitted))
+        .expect("a follower");
     follower.assign(&[(only.clone(), Position(0))]).expect("assigned");
     let (got, end) = follow_to_end(&mut *follower, &only);
     assert_eq!((got, end), (vec![seen(0, 0, "a"), seen(0, 2, "b"), seen(0, 4, "c")], Position(6)));
@@ -54,7 +57,10 @@ pub fn stable_end_waits_for_open_transactions(subject: &dyn Subject) {
     let admin = bench.broker().admin().expect("an admin");
     let bound = |bound| admin.positions(std::slice::from_ref(&only), bound).expect("an answer")[0];
     assert_eq!((bound(Bound::Latest), bound(Bound::LatestStable)), (Position(2), Position(0)));
-    let mut follower = bench.broker().follower(Isolation::ReadCommitted).expect("a follower");
+    let mut follower = bench
+        .broker()
+        .follower(FollowerSettings::new(Isolation::ReadCommitted))
+        .expect("a follower");
     follower.assign(&[(only.clone(), Position(0))]).expect("assigned");
     assert_eq!(follow_to_end(&mut *follower, &only), (vec![], Position(0)));
     outbox.commit().expect("committed");

@@ -14,15 +14,10 @@ use rdkafka::{
     config::FromClientConfigAndContext,
     error::{KafkaError, RDKafkaErrorCode as Code},
     metadata::MetadataTopic,
-    types::RDKafkaRespErr,
 };
 
 use super::{
-    Kafka, config,
-    context::Context,
-    error,
-    native::Queue,
-    offsets::{self, Failure},
+    Kafka, config, context::Context, error, native::Queue, offsets, question::Failure, topics,
 };
 use crate::{
     broker::{Admin, Bound, Error, NewTopic, Topic},
@@ -69,11 +64,16 @@ impl KafkaAdmin {
         }
     }
 
-    fn failed_offsets(&self, failure: Failure) -> Error {
+    fn failed_question(&self, failure: Failure) -> Error {
         match failure {
             Failure::Request(code) => self.failed(code),
-            Failure::Partition(error) => error,
+            Failure::One(error) => error,
         }
+    }
+
+    fn describe(&self, names: &[&str]) -> Result<Vec<Topic>, Error> {
+        topics::describe(self.client.inner().native_ptr(), names, PATIENCE)
+            .map_err(|failure| self.failed_question(failure))
     }
 
     /// Which of these does not exist: librdkafka only says that one does not.
@@ -98,15 +98,19 @@ impl KafkaAdmin {
         mut done: impl FnMut() -> Result<bool, Error>,
     ) -> Result<(), Error> {
         let started = Instant::now();
-        while !done()? {
-            if started.elapsed() > SETTLING {
-                return Err(Error::Retriable(format!(
-                    "{what}: the brokers do not agree on it yet"
-                )));
+        loop {
+            match done() {
+                Ok(true) => return Ok(()),
+                Ok(false) | Err(Error::Retriable(_)) if started.elapsed() < SETTLING => {}
+                Ok(false) => {
+                    return Err(Error::Retriable(format!(
+                        "{what}: the brokers do not agree on it yet"
+                    )));
+                }
+                Err(error) => return Err(error),
             }
             thread::sleep(SETTLING_STEP);
         }
-        Ok(())
     }
 }
 
@@ -117,31 +121,19 @@ impl Admin for KafkaAdmin {
             .inner()
             .fetch_metadata(None, PATIENCE)
             .map_err(|error| self.failed_client(&error))?;
-        let mut topics: Vec<Topic> = metadata
+        let names: Vec<&str> = metadata
             .topics()
             .iter()
-            .filter(|topic| !topic.name().starts_with("__"))
-            .filter_map(describe)
+            .map(MetadataTopic::name)
+            .filter(|name| !name.starts_with("__"))
             .collect();
+        let mut topics = self.describe(&names)?;
         topics.sort_by(|left, right| left.name.cmp(&right.name));
         Ok(topics)
     }
 
     fn topic(&self, name: &str) -> Result<Option<Topic>, Error> {
-        let metadata = self
-            .client
-            .inner()
-            .fetch_metadata(Some(name), PATIENCE)
-            .map_err(|error| self.failed_client(&error))?;
-        match metadata.topics().first() {
-            Some(topic) => match topic.error() {
-                Some(RDKafkaRespErr::RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED) => {
-                    Err(Error::Refused(format!("topic {name:?} may not be described by this user")))
-                }
-                _ => Ok(describe(topic)),
-            },
-            None => Ok(None),
-        }
+        Ok(self.describe(&[name])?.pop())
     }
 
     fn setting(&self, topic: &str, name: &str) -> Result<Option<String>, Error> {
@@ -208,7 +200,7 @@ impl Admin for KafkaAdmin {
     ) -> Result<Vec<Position>, Error> {
         match offsets::list(self.client.inner().native_ptr(), partitions, bound, PATIENCE) {
             Err(Failure::Request(Code::NoEnt)) => Err(self.absent(partitions)?),
-            answer => answer.map_err(|failure| self.failed_offsets(failure)),
+            answer => answer.map_err(|failure| self.failed_question(failure)),
         }
     }
 
@@ -218,21 +210,8 @@ impl Admin for KafkaAdmin {
         partitions: &[TopicPartition],
     ) -> Result<Vec<Option<Position>>, Error> {
         offsets::committed(self.client.inner().native_ptr(), group, partitions, PATIENCE)
-            .map_err(|failure| self.failed_offsets(failure))
+            .map_err(|failure| self.failed_question(failure))
     }
-}
-
-/// A topic that exists and can be used.
-fn describe(topic: &MetadataTopic) -> Option<Topic> {
-    let partitions = topic.partitions();
-    let usable = topic.error().is_none() && !partitions.is_empty();
-    let led = partitions.iter().all(|partition| partition.leader() >= 0);
-    (usable && led).then(|| Topic {
-        name: topic.name().to_owned(),
-        partitions: u32::try_from(partitions.len()).expect("librdkafka counts them in 31 bits"),
-        replicas: u32::try_from(partitions[0].replicas().len())
-            .expect("librdkafka counts them in 31 bits"),
-    })
 }
 
 fn named(topic: &str, code: Code, admin: &KafkaAdmin) -> Error {

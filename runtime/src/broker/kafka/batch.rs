@@ -64,10 +64,9 @@ impl Batch {
                     end = None;
                     let record = message.record(&mut self.headers);
                     if records.is_empty() {
-                        records = Records::with_capacity(
-                            count - index,
-                            message.bytes() * (count - index),
-                        );
+                        // As if all were as large as the first, which may be large.
+                        let bytes = (message.bytes() * (count - index)).min(self.bytes_max);
+                        records = Records::with_capacity(count - index, bytes);
                     } else if records.bytes() + message.bytes() + record.headers.bytes().len()
                         > self.bytes_max
                     {

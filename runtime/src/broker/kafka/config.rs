@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use rdkafka::{ClientConfig, config::RDKafkaLogLevel};
 
-use crate::broker::{Isolation, OutboxSettings};
+use crate::broker::{FollowerSettings, Isolation, OutboxSettings};
 
 /// The group protocols: the one in which brokers assign (KIP-848), and the one in which a member does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,6 +53,27 @@ const PRODUCER_OWNED: &[(&str, &str)] =
 /// What every kind of client shares.
 pub(super) fn common(properties: &BTreeMap<String, String>, client_id: &str) -> ClientConfig {
     layered(properties, client_id, &[], &[])
+}
+
+/// For a reader outside any group. Of each partition twice a batch waits, so that the next one comes whole, and no more:
+/// a restore reads many partitions at once.
+pub(super) fn follower(
+    properties: &BTreeMap<String, String>,
+    settings: &FollowerSettings,
+) -> ClientConfig {
+    let FollowerSettings { isolation, batch_bytes, client_id, .. } = settings;
+    // Assigning wants a group's name; without a subscription no group is joined, and nothing is committed.
+    let mut config = consumer(properties, client_id, client_id, *isolation);
+    let owned = [
+        ("queued.max.messages.kbytes", (2 * batch_bytes / 1024).max(1)),
+        ("fetch.message.max.bytes", *batch_bytes),
+    ];
+    for (name, value) in owned {
+        if !properties.contains_key(name) {
+            config.set(name, value.to_string());
+        }
+    }
+    config
 }
 
 pub(super) fn consumer(

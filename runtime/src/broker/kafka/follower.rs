@@ -18,19 +18,16 @@ use super::{
     inbox::at_offsets,
     native,
     native::Queue,
-    offsets::{self, Failure},
+    offsets,
+    question::Failure,
     reader::{Came, Reader},
 };
 use crate::{
-    broker::{Bound, Error, Event, Follower, Isolation},
+    broker::{Bound, Error, Event, Follower, FollowerSettings},
     record::{Position, TopicPartition},
 };
 
-/// Records and bytes a batch: small, since a follower reads in slices between other work.
-const BATCH_RECORDS: usize = 1000;
-const BATCH_BYTES: usize = 1 << 20;
 const PATIENCE: Duration = Duration::from_secs(10);
-const CLIENT_ID: &str = "tidemill-follower";
 
 pub(super) struct KafkaFollower {
     kafka: Arc<Kafka>,
@@ -41,13 +38,12 @@ pub(super) struct KafkaFollower {
 }
 
 impl KafkaFollower {
-    pub fn new(kafka: Arc<Kafka>, isolation: Isolation) -> Result<Self, Error> {
-        // Assigning wants a group's name; without a subscription no group is joined, and nothing is committed.
-        let config = config::consumer(&kafka.properties, CLIENT_ID, CLIENT_ID, isolation);
+    pub fn new(kafka: Arc<Kafka>, settings: &FollowerSettings) -> Result<Self, Error> {
+        let config = config::follower(&kafka.properties, settings);
         let mut consumer: BaseConsumer<Context> =
-            BaseConsumer::from_config_and_context(&config, Context::new(CLIENT_ID))
+            BaseConsumer::from_config_and_context(&config, Context::new(&settings.client_id))
                 .map_err(|error| error::of_client(&error))?;
-        let reader = Reader::new(BATCH_RECORDS, BATCH_BYTES);
+        let reader = Reader::new(settings.batch_records, settings.batch_bytes);
         let wake = reader.wake.clone();
         consumer.set_nonempty_callback(move || wake.wake());
         let events = Queue::consumer(consumer.client().native_ptr())
@@ -80,36 +76,76 @@ impl KafkaFollower {
         }
     }
 
-    fn earliest(&self, partitions: &[TopicPartition]) -> Result<Vec<Position>, Error> {
+    fn bound(&self, partitions: &[TopicPartition], bound: Bound) -> Result<Vec<Position>, Error> {
         let client = self.consumer.client().native_ptr();
-        offsets::list(client, partitions, Bound::Earliest, PATIENCE).map_err(
-            |failure| match failure {
-                Failure::Request(code) => error::of_request(
-                    code,
-                    &self.kafka.address,
-                    self.consumer.context().take_complaint(),
-                ),
-                Failure::Partition(error) => error,
-            },
-        )
+        offsets::list(client, partitions, bound, PATIENCE).map_err(|failure| match failure {
+            Failure::Request(code) => error::of_request(
+                code,
+                &self.kafka.address,
+                self.consumer.context().take_complaint(),
+            ),
+            Failure::One(error) => error,
+        })
+    }
+
+    fn open(&mut self, partitions: &[(TopicPartition, Position)]) -> Result<(), Error> {
+        if partitions.is_empty() {
+            return Ok(());
+        }
+        let client = self.consumer.client().native_ptr();
+        // Nothing is fetched until the queues are split, or records would come elsewhere.
+        for (partition, position) in partitions {
+            self.reader.open(client, partition, *position)?;
+        }
+        self.consumer.incremental_assign(&at_offsets(partitions)?).map_err(|error| {
+            Error::Retriable(format!("the partitions cannot be assigned: {error}"))
+        })
+    }
+
+    fn close(&mut self, partitions: &[(TopicPartition, Position)]) -> Result<(), Error> {
+        if partitions.is_empty() {
+            return Ok(());
+        }
+        self.consumer
+            .incremental_unassign(&at_offsets(partitions)?)
+            .map_err(|error| Error::Retriable(format!("the partitions cannot be left: {error}")))?;
+        for (partition, _) in partitions {
+            self.reader.close(partition);
+        }
+        Ok(())
+    }
+
+    /// A position is not in the log: the client has stopped its partition.
+    fn out_of_range(&mut self, one: (TopicPartition, Position)) -> Result<(), Error> {
+        let one = [one];
+        self.close(&one)?;
+        let names = [one[0].0.clone()];
+        let earliest = self.bound(&names, Bound::Earliest)?[0];
+        let latest = self.bound(&names, Bound::Latest)?[0];
+        let [(partition, position)] = &one;
+        if (earliest..=latest).contains(position) {
+            // A new leader may have been behind for a moment.
+            tracing::debug!(%partition, %position, "the position is there after all");
+            return self.open(&one);
+        }
+        let [(partition, position)] = one;
+        Err(Error::MissingOffset { partition, position, earliest })
     }
 }
 
 impl Follower for KafkaFollower {
     fn assign(&mut self, partitions: &[(TopicPartition, Position)]) -> Result<(), Error> {
+        let stands: Vec<_> = self.reader.positions().collect();
+        let begin: Vec<_> =
+            partitions.iter().filter(|wanted| !stands.contains(wanted)).cloned().collect();
+        let leave: Vec<_> =
+            stands.into_iter().filter(|stands| !partitions.contains(stands)).collect();
         let names: Vec<TopicPartition> =
-            partitions.iter().map(|(partition, _)| partition.clone()).collect();
-        self.earliest(&names)?;
-        self.reader.clear();
-        // Nothing is fetched until the queues are split, or records would come elsewhere.
-        self.consumer.unassign().map_err(|error| error::of_client(&error))?;
-        let client = self.consumer.client().native_ptr();
-        for (partition, position) in partitions {
-            self.reader.open(client, partition, *position)?;
-        }
-        self.consumer.assign(&at_offsets(partitions)?).map_err(|error| {
-            Error::Retriable(format!("the partitions cannot be assigned: {error}"))
-        })
+            begin.iter().map(|(partition, _)| partition.clone()).collect();
+        // Those that do not exist are found before anything changes.
+        self.bound(&names, Bound::Earliest)?;
+        self.close(&leave)?;
+        self.open(&begin)
     }
 
     fn poll(&mut self, wait: Duration) -> Result<Option<Event>, Error> {
@@ -120,8 +156,8 @@ impl Follower for KafkaFollower {
             match self.reader.poll()? {
                 Some(Came::Event(event)) => return Ok(Some(event)),
                 Some(Came::OutOfRange(partition, position)) => {
-                    let earliest = self.earliest(std::slice::from_ref(&partition))?[0];
-                    return Err(Error::MissingOffset { partition, position, earliest });
+                    self.out_of_range((partition, position))?;
+                    continue;
                 }
                 None => {}
             }

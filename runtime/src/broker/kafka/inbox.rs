@@ -25,7 +25,8 @@ use super::{
     context::{Context, Rebalance},
     error,
     native::{self, Queue},
-    offsets::{self, Failure},
+    offsets,
+    question::Failure,
     reader::{Came, Reader, number},
 };
 use crate::{
@@ -291,7 +292,7 @@ impl KafkaInbox {
         offsets::list(self.client.consumer.client().native_ptr(), partitions, bound, PATIENCE)
             .map_err(|failure| match failure {
                 Failure::Request(code) => self.failed(code),
-                Failure::Partition(error) => error,
+                Failure::One(error) => error,
             })
     }
 

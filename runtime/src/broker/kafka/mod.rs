@@ -12,7 +12,9 @@
 //! | `native` | handles that rdkafka does not wrap |
 //! | `batch`, `reader` | partitions' queues into records |
 //! | `produce` | a record into a producer |
+//! | `question` | asking brokers what rdkafka does not wrap |
 //! | `offsets` | ends of partitions, positions of groups |
+//! | `topics` | topics and their ids |
 //! | `inbox`, `outbox`, `follower`, `admin` | the seams |
 
 use std::{
@@ -24,7 +26,7 @@ use std::{
 };
 
 use crate::broker::{
-    Admin, Broker, Error, Follower, Inbox, InboxSettings, Isolation, Outbox, OutboxSettings,
+    Admin, Broker, Error, Follower, FollowerSettings, Inbox, InboxSettings, Outbox, OutboxSettings,
 };
 
 mod admin;
@@ -38,7 +40,9 @@ mod native;
 mod offsets;
 mod outbox;
 mod produce;
+mod question;
 mod reader;
+mod topics;
 
 use admin::KafkaAdmin;
 use config::GroupProtocol;
@@ -108,8 +112,8 @@ impl Broker for KafkaBroker {
         Ok(Box::new(KafkaOutbox::new(self.kafka.clone(), &settings)?))
     }
 
-    fn follower(&self, isolation: Isolation) -> Result<Box<dyn Follower>, Error> {
-        Ok(Box::new(KafkaFollower::new(self.kafka.clone(), isolation)?))
+    fn follower(&self, settings: FollowerSettings) -> Result<Box<dyn Follower>, Error> {
+        Ok(Box::new(KafkaFollower::new(self.kafka.clone(), &settings)?))
     }
 
     fn admin(&self) -> Result<Box<dyn Admin>, Error> {

@@ -6,7 +6,6 @@
 use std::{
     collections::HashMap,
     ffi::{CStr, CString},
-    ptr,
     time::Duration,
 };
 
@@ -14,26 +13,14 @@ use rdkafka::{Offset, TopicPartitionList, error::RDKafkaErrorCode as Code, types
 use rdkafka_sys as sys;
 
 use super::{
-    native::{Event, Queue, millis},
+    native::Queue,
+    question::{Failure, Options, wait},
     reader::number,
 };
 use crate::{
     broker::{Bound, Error, Isolation},
     record::{Position, TopicPartition},
 };
-
-/// How a question failed: as a whole, or for one partition.
-#[derive(Debug)]
-pub(super) enum Failure {
-    Request(Code),
-    Partition(Error),
-}
-
-impl From<Error> for Failure {
-    fn from(error: Error) -> Self {
-        Failure::Partition(error)
-    }
-}
 
 type Answers = HashMap<(String, i32), (i64, Code)>;
 
@@ -145,7 +132,7 @@ fn ask_offsets(
     }
     #[expect(unsafe_code, reason = "the list and the options are copied, the queue is waited for")]
     unsafe {
-        sys::rd_kafka_ListOffsets(client, asked.ptr(), options.0, queue.ptr());
+        sys::rd_kafka_ListOffsets(client, asked.ptr(), options.ptr(), queue.ptr());
     }
     let event = wait(&queue, patience)?;
     let mut answers = Answers::new();
@@ -183,7 +170,7 @@ fn ask_committed(
             client,
             &raw mut question,
             1,
-            options.0,
+            options.ptr(),
             queue.ptr(),
         );
         sys::rd_kafka_ListConsumerGroupOffsets_destroy(question);
@@ -219,58 +206,4 @@ fn insert(answers: &mut Answers, element: &sys::rd_kafka_topic_partition_t) {
     #[expect(unsafe_code, reason = "the name lives as long as the element")]
     let topic = unsafe { CStr::from_ptr(element.topic) }.to_string_lossy().into_owned();
     answers.insert((topic, element.partition), (element.offset, element.err.into()));
-}
-
-fn wait(queue: &Queue, patience: Duration) -> Result<Event, Failure> {
-    // The request has the same patience and then answers that it timed out.
-    let event = queue.poll(patience + Duration::from_secs(1));
-    let event = event.ok_or(Failure::Request(Code::OperationTimedOut))?;
-    event.error().map_err(|(code, _)| Failure::Request(code))?;
-    Ok(event)
-}
-
-struct Options(*mut sys::rd_kafka_AdminOptions_t);
-
-impl Options {
-    fn new(client: *mut RDKafka, api: sys::rd_kafka_admin_op_t, patience: Duration) -> Self {
-        #[expect(
-            unsafe_code,
-            reason = "the options are ours; an invalid time-out leaves the default"
-        )]
-        unsafe {
-            let options = sys::rd_kafka_AdminOptions_new(client, api);
-            sys::rd_kafka_AdminOptions_set_request_timeout(
-                options,
-                millis(patience),
-                ptr::null_mut(),
-                0,
-            );
-            Options(options)
-        }
-    }
-
-    fn set_isolation(&self, isolation: Isolation) {
-        let level = match isolation {
-            Isolation::ReadUncommitted => {
-                sys::rd_kafka_IsolationLevel_t::RD_KAFKA_ISOLATION_LEVEL_READ_UNCOMMITTED
-            }
-            Isolation::ReadCommitted => {
-                sys::rd_kafka_IsolationLevel_t::RD_KAFKA_ISOLATION_LEVEL_READ_COMMITTED
-            }
-        };
-        #[expect(unsafe_code, reason = "the options are ours, and so is an error")]
-        unsafe {
-            let error = sys::rd_kafka_AdminOptions_set_isolation_level(self.0, level);
-            assert!(error.is_null(), "offsets are listed by isolation");
-        }
-    }
-}
-
-impl Drop for Options {
-    fn drop(&mut self) {
-        #[expect(unsafe_code, reason = "the options are ours")]
-        unsafe {
-            sys::rd_kafka_AdminOptions_destroy(self.0);
-        }
-    }
 }

@@ -104,5 +104,6 @@ impl Admin for MemoryAdmin {
 }
 
 fn describe(name: &str, topic: &Stored) -> Topic {
-    Topic { name: name.to_owned(), partitions: topic.partition_count(), replicas: 1 }
+    let (name, id) = (name.to_owned(), topic.uid.to_string());
+    Topic { name, id, partitions: topic.partition_count(), replicas: 1 }
 }

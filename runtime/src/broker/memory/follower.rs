@@ -4,13 +4,9 @@ use std::{sync::Arc, time::Duration};
 
 use super::{reader::Reader, state::Shared};
 use crate::{
-    broker::{Error, Event, Follower, Isolation, OnMissingOffset},
+    broker::{Error, Event, Follower, FollowerSettings, OnMissingOffset},
     record::{Position, TopicPartition},
 };
-
-/// Records and bytes a batch: small, since a follower reads in slices between other work.
-const BATCH_RECORDS: usize = 1000;
-const BATCH_BYTES: usize = 1 << 20;
 
 #[derive(Debug)]
 pub(super) struct MemoryFollower {
@@ -19,11 +15,10 @@ pub(super) struct MemoryFollower {
 }
 
 impl MemoryFollower {
-    pub fn new(shared: Arc<Shared>, isolation: Isolation) -> Self {
-        MemoryFollower {
-            shared,
-            reader: Reader::new(isolation, BATCH_RECORDS, BATCH_BYTES, OnMissingOffset::Fail),
-        }
+    pub fn new(shared: Arc<Shared>, settings: &FollowerSettings) -> Self {
+        let FollowerSettings { isolation, batch_records, batch_bytes, .. } = *settings;
+        let reader = Reader::new(isolation, batch_records, batch_bytes, OnMissingOffset::Fail);
+        MemoryFollower { shared, reader }
     }
 }
 
@@ -35,9 +30,11 @@ impl Follower for MemoryFollower {
                 return Err(Error::Refused(format!("{partition} does not exist")));
             }
         }
-        self.reader.clear();
+        self.reader.keep(&state, partitions);
         for (partition, position) in partitions {
-            self.reader.open(&state, partition.clone(), *position)?;
+            if !self.reader.is_open(partition) {
+                self.reader.open(&state, partition.clone(), *position)?;
+            }
         }
         Ok(())
     }
@@ -46,8 +43,15 @@ impl Follower for MemoryFollower {
         let mut state = self.shared.lock();
         let deadline = state.now() + wait;
         loop {
-            if let Some(event) = self.reader.poll(&state)? {
-                return Ok(Some(event));
+            match self.reader.poll(&state) {
+                Ok(Some(event)) => return Ok(Some(event)),
+                Ok(None) => {}
+                Err(error) => {
+                    if let Error::MissingOffset { partition, .. } = &error {
+                        self.reader.close(partition);
+                    }
+                    return Err(error);
+                }
             }
             let in_time;
             (state, in_time) = state.wait(deadline);

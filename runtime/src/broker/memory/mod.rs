@@ -20,7 +20,8 @@ use std::{sync::Arc, time::Duration};
 
 use crate::{
     broker::{
-        Admin, Broker, Error, Follower, Inbox, InboxSettings, Isolation, Outbox, OutboxSettings,
+        Admin, Broker, Error, Follower, FollowerSettings, Inbox, InboxSettings, Isolation, Outbox,
+        OutboxSettings,
     },
     partitioner,
     record::{Headers, Offset, Partition, Position, Record, Records, Timestamp, TopicPartition},
@@ -199,8 +200,8 @@ impl Broker for MemoryLog {
         Ok(Box::new(MemoryOutbox::new(self.shared.clone(), &settings)))
     }
 
-    fn follower(&self, isolation: Isolation) -> Result<Box<dyn Follower>, Error> {
-        Ok(Box::new(MemoryFollower::new(self.shared.clone(), isolation)))
+    fn follower(&self, settings: FollowerSettings) -> Result<Box<dyn Follower>, Error> {
+        Ok(Box::new(MemoryFollower::new(self.shared.clone(), &settings)))
     }
 
     fn admin(&self) -> Result<Box<dyn Admin>, Error> {

@@ -62,8 +62,19 @@ impl Reader {
         self.readings.retain(|reading| reading.partition != *partition);
     }
 
-    pub fn clear(&mut self) {
-        self.readings.clear();
+    /// Closes all but those that stand where they are wanted.
+    pub fn keep(&mut self, state: &State, wanted: &[(TopicPartition, Position)]) {
+        self.readings.retain(|reading| {
+            let stands = |(partition, position): &(TopicPartition, Position)| {
+                (partition, position) == (&reading.partition, &reading.position)
+            };
+            let topic = state.topics.get(&reading.partition.topic);
+            topic.is_some_and(|topic| topic.uid == reading.topic) && wanted.iter().any(stands)
+        });
+    }
+
+    pub fn is_open(&self, partition: &TopicPartition) -> bool {
+        self.readings.iter().any(|reading| reading.partition == *partition)
     }
 
     pub fn hold(&mut self, partition: &TopicPartition, held: bool) {

@@ -175,7 +175,8 @@ fn a_transaction_times_out_and_its_producer_is_fenced() {
 #[test]
 fn a_waiting_reader_wakes_on_a_record() {
     let log = log_with(&[]);
-    let mut follower = log.follower(Isolation::ReadCommitted).expect("a follower");
+    let mut follower =
+        log.follower(FollowerSettings::new(Isolation::ReadCommitted)).expect("a follower");
     follower.assign(&[(TopicPartition::new("t", 0), Position(0))]).expect("assigned");
     assert!(matches!(follower.poll(NOW), Ok(Some(Event::End { .. }))));
     let woken = std::thread::spawn(move || follower.poll(Duration::from_secs(60)));

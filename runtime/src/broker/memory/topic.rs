@@ -3,11 +3,7 @@
 //! Settings go by Kafka's names. Those that mean nothing here are kept and answered, so that what runs on Kafka
 //! runs here.
 
-use std::{
-    collections::BTreeMap,
-    sync::atomic::{AtomicU64, Ordering},
-    time::Duration,
-};
+use std::{collections::BTreeMap, time::Duration};
 
 use super::partition::{PartitionLog, TransactionSeq};
 use crate::{
@@ -26,7 +22,20 @@ const PARTITIONS_MAX: u32 = 10_000;
 
 /// Tells a topic from a later one of the same name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct TopicUid(u64);
+pub(super) struct TopicUid(u128);
+
+impl TopicUid {
+    /// Unlike any other, one of another process too: data on disk may outlive this log.
+    fn new() -> Self {
+        TopicUid(rand::random())
+    }
+}
+
+impl std::fmt::Display for TopicUid {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:032x}", self.0)
+    }
+}
 
 /// See the module.
 #[derive(Debug)]
@@ -42,7 +51,6 @@ pub(super) struct Topic {
 
 impl Topic {
     pub fn new(partitions: u32, settings: BTreeMap<String, String>) -> Result<Self, Error> {
-        static UID: AtomicU64 = AtomicU64::new(1);
         if partitions == 0 || partitions > PARTITIONS_MAX {
             return Err(Error::Refused(format!(
                 "a topic has 1 to {PARTITIONS_MAX} partitions, not {partitions}"
@@ -73,7 +81,7 @@ impl Topic {
         let kept_ms = number("delete.retention.ms", signed_millis(TOMBSTONES_KEPT))?;
         let message_bytes_max = number("max.message.bytes", signed(MESSAGE_BYTES_MAX))?;
         Ok(Topic {
-            uid: TopicUid(UID.fetch_add(1, Ordering::Relaxed)),
+            uid: TopicUid::new(),
             partitions: (0..partitions).map(|_| PartitionLog::default()).collect(),
             compacts,
             retention_bytes: if deletes { retention_bytes } else { None },

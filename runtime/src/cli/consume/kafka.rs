@@ -6,7 +6,7 @@ use anyhow::bail;
 
 use super::{From, Reading, Screen};
 use crate::{
-    broker::{Bound, Broker, Event, Isolation},
+    broker::{Bound, Broker, Event, FollowerSettings, Isolation},
     cli::place,
     record::{Partition, Position, TopicPartition},
 };
@@ -32,7 +32,7 @@ pub(super) fn read<W: Write>(
         let ends = admin.positions(&partitions, Bound::LatestStable)?;
         Some(Open::new(&partitions, &starts, &ends))
     };
-    let mut follower = broker.follower(Isolation::ReadCommitted)?;
+    let mut follower = broker.follower(FollowerSettings::new(Isolation::ReadCommitted))?;
     follower.assign(&partitions.into_iter().zip(starts).collect::<Vec<_>>())?;
     while open.as_ref().is_none_or(|open| !open.0.is_empty()) {
         let Some(event) = follower.poll(WAIT)? else { continue };

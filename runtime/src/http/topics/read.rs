@@ -13,7 +13,7 @@ use axum::{
 
 use super::{NDJSON, find, log, partitions};
 use crate::{
-    broker::{Bound, Broker, Event, Follower, Isolation, memory::MemoryLog},
+    broker::{Bound, Broker, Event, Follower, FollowerSettings, Isolation, memory::MemoryLog},
     http::{Api, Problem, blocking, wire::RecordOut},
     record::{Partition, Position, TopicPartition},
 };
@@ -52,7 +52,7 @@ pub(in crate::http) async fn read(
     let log = log(&api)?;
     let reading = Reading::parse(query)?;
     let starts = starts(&log, &topic, &reading)?;
-    let mut follower = log.follower(Isolation::ReadCommitted)?;
+    let mut follower = log.follower(FollowerSettings::new(Isolation::ReadCommitted))?;
     follower.assign(&starts)?;
     let mut answer = Answer {
         lines: Vec::new(),
