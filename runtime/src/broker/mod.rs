@@ -258,7 +258,9 @@ pub trait Outbox: Send {
     /// Typed by what must follow: see [`Error`]. So are those of the next three.
     fn begin(&mut self) -> Result<(), Error>;
 
-    /// Adds positions of the group to the open transaction.
+    /// Adds positions of the group to the open transaction. On [`Error::Unknown`] call it again with the same
+    /// arguments until it is known, and nothing else of the transaction meanwhile; so with the next two. None of them
+    /// waits longer than some milliseconds.
     ///
     /// # Errors
     /// As [`begin`](Self::begin). A member that is in the group no more, or of an old generation, is
@@ -269,7 +271,7 @@ pub trait Outbox: Send {
         membership: &Membership,
     ) -> Result<(), Error>;
 
-    /// Commits the open transaction. On [`Error::Unknown`] call it again until it is known.
+    /// Commits the open transaction, once all its records are acknowledged.
     ///
     /// # Errors
     /// As [`begin`](Self::begin).

@@ -3,7 +3,31 @@
 use std::sync::mpsc;
 
 use super::*;
-use crate::broker::{Bound, Error, FollowerSettings, Isolation};
+use crate::broker::{Bound, Error, FollowerSettings, Isolation, Membership};
+
+/// Asks until it is known.
+fn insist(what: &str, mut call: impl FnMut() -> Result<(), Error>) -> Result<(), Error> {
+    until(what, || match call() {
+        Err(Error::Unknown(_)) => None,
+        answer => Some(answer),
+    })
+}
+
+fn commit(outbox: &mut dyn Outbox) -> Result<(), Error> {
+    insist("a commit", || outbox.commit())
+}
+
+fn abort(outbox: &mut dyn Outbox) -> Result<(), Error> {
+    insist("an abort", || outbox.abort())
+}
+
+fn send(
+    outbox: &mut dyn Outbox,
+    positions: &[(TopicPartition, Position)],
+    membership: &Membership,
+) -> Result<(), Error> {
+    insist("positions to be sent", || outbox.send_positions(positions, membership))
+}
 
 /// Records of a committed transaction are read, those of an aborted one are not; markers take offsets.
 pub fn committed_is_visible_and_aborted_is_not(subject: &dyn Subject) {
@@ -14,15 +38,15 @@ pub fn committed_is_visible_and_aborted_is_not(subject: &dyn Subject) {
     outbox.begin().expect("begun");
     produce_all(&mut *outbox, &topic, 0, &["a"]);
     assert_eq!(offsets(deliver_all(&mut *outbox)), [Offset(0)]);
-    outbox.commit().expect("committed");
+    commit(&mut *outbox).expect("committed");
     outbox.begin().expect("begun");
     produce_all(&mut *outbox, &topic, 0, &["b"]);
     assert_eq!(offsets(deliver_all(&mut *outbox)), [Offset(2)], "the marker took one");
-    outbox.abort().expect("aborted");
+    abort(&mut *outbox).expect("aborted");
     outbox.begin().expect("begun");
     produce_all(&mut *outbox, &topic, 0, &["c"]);
     assert_eq!(offsets(deliver_all(&mut *outbox)), [Offset(4)]);
-    outbox.commit().expect("committed");
+    commit(&mut *outbox).expect("committed");
 
     let (mut inbox, _) = bench.join(&[&topic], 1);
     let mut got = Vec::new();
@@ -63,7 +87,7 @@ pub fn stable_end_waits_for_open_transactions(subject: &dyn Subject) {
         .expect("a follower");
     follower.assign(&[(only.clone(), Position(0))]).expect("assigned");
     assert_eq!(follow_to_end(&mut *follower, &only), (vec![], Position(0)));
-    outbox.commit().expect("committed");
+    commit(&mut *outbox).expect("committed");
     let mut got = Vec::new();
     while got.len() < 2 {
         collect(until("records", || follower.poll(SLICE).expect("the follower reads")), &mut got);
@@ -85,9 +109,9 @@ pub fn zombies_are_fenced(subject: &dyn Subject) {
     new.begin().expect("begun");
     produce_all(&mut *new, &topic, 0, &["new"]);
     deliver_all(&mut *new);
-    let fenced = old.commit();
+    let fenced = commit(&mut *old);
     assert!(matches!(fenced, Err(Error::Fenced(_))), "{fenced:?}");
-    new.commit().expect("the newer one commits");
+    commit(&mut *new).expect("the newer one commits");
     let (mut inbox, _) = bench.join(&[&topic], 1);
     let (got, _) = read_to_end(&mut *inbox, &only);
     assert_eq!(got.iter().map(|record| record.value.as_str()).collect::<Vec<_>>(), ["new"]);
@@ -110,22 +134,22 @@ pub fn positions_are_atomic(subject: &dyn Subject) {
     outbox.begin().expect("begun");
     produce_all(&mut *outbox, &output, 0, &["x"]);
     let membership = inbox.membership().expect("a member");
-    outbox.send_positions(&[(only.clone(), Position(2))], &membership).expect("sent");
-    outbox.abort().expect("aborted");
+    send(&mut *outbox, &[(only.clone(), Position(2))], &membership).expect("sent");
+    abort(&mut *outbox).expect("aborted");
     deliver_all(&mut *outbox);
     assert_eq!(committed(), None);
     outbox.begin().expect("begun");
     produce_all(&mut *outbox, &output, 0, &["y"]);
     deliver_all(&mut *outbox);
     let membership = inbox.membership().expect("a member");
-    outbox.send_positions(&[(only.clone(), Position(3))], &membership).expect("sent");
-    outbox.commit().expect("committed");
+    send(&mut *outbox, &[(only.clone(), Position(3))], &membership).expect("sent");
+    commit(&mut *outbox).expect("committed");
     // The group's coordinator learns of a commit a moment after the producer.
     until("the position", || (committed() == Some(Position(3))).then_some(()));
     // A transaction of positions alone, as a filter that drops everything makes.
     outbox.begin().expect("begun");
-    outbox.send_positions(&[(only.clone(), Position(1))], &membership).expect("sent");
-    outbox.commit().expect("committed");
+    send(&mut *outbox, &[(only.clone(), Position(1))], &membership).expect("sent");
+    commit(&mut *outbox).expect("committed");
     until("the position", || (committed() == Some(Position(1))).then_some(()));
 }
 
@@ -140,7 +164,7 @@ pub fn takeover_waits_for_pending_positions(subject: &dyn Subject) {
     let mut outbox = bench.outbox(Some("producer"));
     outbox.begin().expect("begun");
     let membership = first.membership().expect("a member");
-    outbox.send_positions(&[(only.clone(), Position(3))], &membership).expect("sent");
+    send(&mut *outbox, &[(only.clone(), Position(3))], &membership).expect("sent");
     first.close();
     let mut second = bench.inbox(bench.settings(&[&topic]));
     until("the assignment", || {
@@ -157,7 +181,7 @@ pub fn takeover_waits_for_pending_positions(subject: &dyn Subject) {
             }
         });
         opened.recv().expect("the other thread runs");
-        outbox.commit().expect("committed");
+        commit(&mut *outbox).expect("committed");
         asked.join().expect("the other thread is well")
     });
     assert_eq!(begins, [(only, Position(3))]);
@@ -175,13 +199,13 @@ pub fn a_member_that_left_commits_nothing(subject: &dyn Subject) {
     let (second, _) = bench.join(&[&topic], 1);
     let mut outbox = bench.outbox(Some("producer"));
     outbox.begin().expect("begun");
-    let refused = outbox.send_positions(&[(only.clone(), Position(2))], &old);
+    let refused = send(&mut *outbox, &[(only.clone(), Position(2))], &old);
     assert!(matches!(refused, Err(Error::Abortable(_))), "{refused:?}");
-    outbox.abort().expect("aborted");
+    abort(&mut *outbox).expect("aborted");
     outbox.begin().expect("begun");
     let current = second.membership().expect("a member");
-    outbox.send_positions(&[(only.clone(), Position(1))], &current).expect("sent");
-    outbox.commit().expect("committed");
+    send(&mut *outbox, &[(only.clone(), Position(1))], &current).expect("sent");
+    commit(&mut *outbox).expect("committed");
     let admin = bench.broker().admin().expect("an admin");
     until("the position", || {
         let committed =
@@ -202,17 +226,17 @@ pub fn a_failed_record_fails_the_transaction(subject: &dyn Subject) {
     produce_all(&mut *outbox, &name, 0, &[&large]);
     let deliveries = deliver_all(&mut *outbox);
     assert!(matches!(deliveries[0].result, Err(Error::TooLarge(_))), "{deliveries:?}");
-    let refused = outbox.commit();
+    let refused = commit(&mut *outbox);
     assert!(matches!(refused, Err(Error::Abortable(_))), "{refused:?}");
-    outbox.abort().expect("aborted");
+    abort(&mut *outbox).expect("aborted");
     // A client may need one more abort to put the numbers of its records in order.
     until("a commit", || {
         outbox.begin().expect("begun");
         produce_all(&mut *outbox, &name, 0, &["b"]);
-        let committed = outbox.commit();
+        let committed = commit(&mut *outbox);
         match &committed {
             Ok(()) => {}
-            Err(Error::Abortable(_)) => outbox.abort().expect("aborted"),
+            Err(Error::Abortable(_)) => abort(&mut *outbox).expect("aborted"),
             Err(error) => panic!("{error}"),
         }
         deliver_all(&mut *outbox);

@@ -54,6 +54,8 @@ pub(super) struct Context {
     rebalances: Mutex<VecDeque<Rebalance>>,
     /// The client is being closed: rebalances are answered at once.
     closing: AtomicBool,
+    /// A heartbeat of the consumer protocol was not answered.
+    unheard: AtomicBool,
 }
 
 #[derive(Debug)]
@@ -71,6 +73,7 @@ impl Context {
             said: Mutex::default(),
             rebalances: Mutex::default(),
             closing: AtomicBool::new(false),
+            unheard: AtomicBool::new(false),
         }
     }
 
@@ -88,6 +91,13 @@ impl Context {
         lock(&self.rebalances).pop_front()
     }
 
+    /// Whether a heartbeat of the consumer protocol (KIP-848) was not answered since the last call. The answer may have
+    /// held an assignment: the broker tells it once, and librdkafka (2.12) does not ask again, so the member would wait
+    /// for ever.
+    pub fn take_unheard(&self) -> bool {
+        self.unheard.swap(false, Ordering::AcqRel)
+    }
+
     pub fn close(&self) {
         self.closing.store(true, Ordering::Release);
     }
@@ -95,6 +105,10 @@ impl Context {
     /// A log line of librdkafka.
     pub fn say(&self, level: Level, kind: &str, text: &str) {
         let client = self.client_id.as_str();
+        // There is no other sign of it.
+        if kind == "REQTMOUT" && text.contains("ConsumerGroupHeartbeatRequest") {
+            self.unheard.store(true, Ordering::Release);
+        }
         // Producers and consumers share the user's properties, and each warns of those that are the other's.
         if kind == "CONFWARN" || matches!(level, Level::Notice | Level::Info | Level::Debug) {
             tracing::debug!(client, kind, "librdkafka: {text}");
@@ -234,6 +248,16 @@ mod tests {
             said.at -= QUIET;
         }
         assert_eq!(context.is_due("FAIL"), Some(1));
+    }
+
+    #[test]
+    fn a_heartbeat_without_an_answer_is_noticed_once() {
+        let context = Context::new("test");
+        context.say(Level::Notice, "REQTMOUT", "[thrd:GroupCoordinator]: GroupCoordinator/1: Timed out HeartbeatRequest in flight (after 10011ms, timeout #0)");
+        assert!(!context.take_unheard(), "the classic protocol has no such trouble");
+        context.say(Level::Notice, "REQTMOUT", "[thrd:GroupCoordinator]: GroupCoordinator/1: Timed out ConsumerGroupHeartbeatRequest in flight (after 10011ms, timeout #0)");
+        assert!(context.take_unheard());
+        assert!(!context.take_unheard());
     }
 
     #[test]

@@ -64,6 +64,18 @@ pub(super) fn is_moving(code: Code) -> bool {
     matches!(code, Code::StaleMemberEpoch | Code::RebalanceInProgress)
 }
 
+/// Whether a group's coordinator is moving to another broker: worth another try.
+pub(super) fn is_coming(code: Code) -> bool {
+    matches!(
+        code,
+        Code::NotCoordinator
+            | Code::CoordinatorLoadInProgress
+            | Code::CoordinatorNotAvailable
+            | Code::WaitingForCoordinator
+            | Code::BrokerTransportFailure
+    )
+}
+
 /// An error that a consumer reports beside its records.
 pub(super) fn of_consumer(error: &KafkaError, reason: Option<String>) -> Error {
     let text = reason.unwrap_or_else(|| error.to_string());
@@ -95,10 +107,8 @@ pub(super) fn of_request(code: Code, address: &str, reason: Option<String>) -> E
             address: address.to_owned(),
             cause: reason.unwrap_or_else(|| words(code)),
         },
-        Code::RequestTimedOut
-        | Code::NotCoordinator
-        | Code::CoordinatorLoadInProgress
-        | Code::WaitingForCoordinator => Error::Retriable(words(code)),
+        Code::RequestTimedOut => Error::Retriable(words(code)),
+        code if is_coming(code) => Error::Retriable(words(code)),
         _ => Error::Refused(words(code)),
     }
 }

@@ -14,11 +14,9 @@ use rdkafka::{
 use super::{
     Kafka, config,
     context::Context,
-    error,
-    inbox::at_offsets,
-    native,
+    error, native,
     native::Queue,
-    offsets,
+    offsets::{self, at_offsets},
     question::Failure,
     reader::{Came, Reader},
 };

@@ -12,6 +12,7 @@
 //! | `native` | handles that rdkafka does not wrap |
 //! | `batch`, `reader` | partitions' queues into records |
 //! | `produce` | a record into a producer |
+//! | `calls` | a transaction's calls, on a thread of their own |
 //! | `question` | asking brokers what rdkafka does not wrap |
 //! | `offsets` | ends of partitions, positions of groups |
 //! | `topics` | topics and their ids |
@@ -31,6 +32,7 @@ use crate::broker::{
 
 mod admin;
 mod batch;
+mod calls;
 mod config;
 mod context;
 mod error;

@@ -82,6 +82,20 @@ pub(super) fn committed(
         .collect()
 }
 
+/// A list of the client's, each partition at its position.
+pub(super) fn at_offsets(
+    positions: &[(TopicPartition, Position)],
+) -> Result<TopicPartitionList, Error> {
+    let mut list = TopicPartitionList::with_capacity(positions.len());
+    for (partition, position) in positions {
+        list.add_partition_offset(&partition.topic, number(partition)?, Offset::Offset(position.0))
+            .map_err(|error| {
+                Error::Refused(format!("{partition}: position {position}: {error}"))
+            })?;
+    }
+    Ok(list)
+}
+
 /// A list of the client's, all at one offset.
 fn list_of(partitions: &[TopicPartition], offset: Offset) -> Result<TopicPartitionList, Error> {
     let mut list = TopicPartitionList::with_capacity(partitions.len());

@@ -12,18 +12,20 @@ use std::{
 use rdkafka::{
     config::FromClientConfigAndContext,
     consumer::ConsumerGroupMetadata,
-    error::{KafkaError, RDKafkaError, RDKafkaErrorCode as Code},
+    error::{KafkaError, RDKafkaErrorCode as Code},
     producer::{BaseProducer, Producer},
     types::RDKafkaRespErr,
 };
 use rdkafka_sys as sys;
 
 use super::{
-    Kafka, config,
+    Kafka,
+    calls::{Asked, Call, Calls},
+    config,
     context::Context,
     error,
-    inbox::at_offsets,
     native::{self, Queue, Topic},
+    offsets::at_offsets,
     produce::produce,
 };
 use crate::{
@@ -33,8 +35,12 @@ use crate::{
 
 /// How long to wait for an answer of a broker.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// How long a call of a transaction waits before deliveries are served again.
-const TURN: Duration = Duration::from_millis(50);
+/// How long a made topic may take to be known to all brokers, and how often to ask.
+const SETTLING: Duration = Duration::from_secs(2);
+const SETTLING_STEP: Duration = Duration::from_millis(50);
+/// How long a call of a transaction waits before it answers that it is not known yet: longer than a broker takes that
+/// has nothing else to do.
+const TURN: Duration = Duration::from_millis(2);
 
 pub(super) struct KafkaOutbox {
     kafka: Arc<Kafka>,
@@ -44,12 +50,13 @@ pub(super) struct KafkaOutbox {
     awaited: usize,
     /// Reports read while another call waited.
     reported: VecDeque<Delivery>,
-    transaction_timeout: Duration,
     /// Why it is of no more use.
     dead: Option<Error>,
     /// Topics and events stand above the producer, to be dropped before it.
     events: Queue,
-    producer: BaseProducer<Context>,
+    /// With a transactional id.
+    calls: Option<Calls>,
+    producer: Arc<BaseProducer<Context>>,
 }
 
 impl KafkaOutbox {
@@ -58,26 +65,31 @@ impl KafkaOutbox {
         let producer: BaseProducer<Context> =
             BaseProducer::from_config_and_context(&config, Context::new(&settings.client_id))
                 .map_err(|error| error::of_client(&error))?;
+        let producer = Arc::new(producer);
+        let calls = match settings.transactional_id {
+            Some(_) => Some(Calls::new(&producer, &settings.client_id)?),
+            None => None,
+        };
         let mut outbox = KafkaOutbox {
             kafka,
             names: Vec::new(),
             topics: Vec::new(),
             awaited: 0,
             reported: VecDeque::new(),
-            transaction_timeout: settings.transaction_timeout,
             dead: None,
             events: Queue::main(producer.client().native_ptr()),
+            calls,
             producer,
         };
         if settings.transactional_id.is_some() {
-            outbox.init()?;
+            outbox.init(settings.transaction_timeout)?;
         }
         Ok(outbox)
     }
 
-    fn init(&mut self) -> Result<(), Error> {
+    fn init(&mut self, transaction_timeout: Duration) -> Result<(), Error> {
         // The transaction an older producer left may take a moment to be aborted.
-        match self.producer.init_transactions(PATIENCE + self.transaction_timeout.min(PATIENCE)) {
+        match self.producer.init_transactions(PATIENCE + transaction_timeout.min(PATIENCE)) {
             Ok(()) => Ok(()),
             Err(KafkaError::Transaction(error)) if error.is_retriable() => {
                 self.drain(Duration::ZERO);
@@ -151,31 +163,41 @@ impl KafkaOutbox {
         }
     }
 
-    /// Makes a call again and again until it is answered or `patience` is over, serving deliveries in between: some
-    /// calls wait for them to be read.
-    fn insist(
-        &mut self,
-        patience: Duration,
-        call: impl Fn(&BaseProducer<Context>, Duration) -> Result<(), KafkaError>,
-    ) -> Result<(), KafkaError> {
-        let started = Instant::now();
-        loop {
-            self.drain(Duration::ZERO);
-            let answer = call(&self.producer, TURN);
-            match &answer {
-                Err(KafkaError::Transaction(error))
-                    if is_turn_over(error) && started.elapsed() < patience => {}
-                _ => return answer,
+    /// Whether a topic exists.
+    fn look_up(&mut self, name: &str) -> Result<(), Error> {
+        let metadata =
+            self.producer.client().fetch_metadata(Some(name), PATIENCE).map_err(|error| {
+                self.drain(Duration::ZERO);
+                let complaint = self.producer.context().take_complaint();
+                let code = error.rdkafka_error_code().unwrap_or(Code::Unknown);
+                error::of_request(code, &self.kafka.address, complaint)
+            })?;
+        match metadata.topics().first().and_then(|topic| topic.error()) {
+            Some(RDKafkaRespErr::RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART) => {
+                Err(Error::Refused(format!("topic {name:?} does not exist")))
+            }
+            Some(RDKafkaRespErr::RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE) | None => Ok(()),
+            Some(code) => {
+                Err(Error::Refused(format!("topic {name:?}: {}", error::words(code.into()))))
             }
         }
     }
 
-    /// Until all records are acknowledged, or have failed.
-    fn settle(&mut self, patience: Duration) {
-        let started = Instant::now();
-        self.hurry();
-        while self.awaited > 0 && started.elapsed() < patience && self.dead.is_none() {
-            self.drain(TURN);
+    /// Asks for a call of the transaction, serving deliveries before: some calls wait for them to be read.
+    fn ask(&mut self, call: Call) -> Result<(), Error> {
+        self.drain(Duration::ZERO);
+        let Some(calls) = &mut self.calls else {
+            return Err(Error::Refused("the producer has no transactional id".into()));
+        };
+        match calls.ask(call, TURN) {
+            Asked::Answered(Ok(())) => Ok(()),
+            // The call goes on by itself, and says so when it is made again.
+            Asked::Answered(Err(error)) => Err(self.transaction_error(&error, Error::Unknown)),
+            Asked::UnderWay => {
+                self.drain(Duration::ZERO);
+                Err(Error::Unknown("the coordinator has not answered".into()))
+            }
+            Asked::Refused(error) => Err(error),
         }
     }
 }
@@ -186,24 +208,13 @@ impl Outbox for KafkaOutbox {
         if let Some(known) = self.names.iter().position(|known| known == name) {
             return Ok(TopicId(known));
         }
-        let metadata =
-            self.producer.client().fetch_metadata(Some(name), PATIENCE).map_err(|error| {
-                self.drain(Duration::ZERO);
-                let complaint = self.producer.context().take_complaint();
-                let code = error.rdkafka_error_code().unwrap_or(Code::Unknown);
-                error::of_request(code, &self.kafka.address, complaint)
-            })?;
-        match metadata.topics().first().and_then(|topic| topic.error()) {
-            Some(RDKafkaRespErr::RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART) => {
-                return Err(Error::Refused(format!("topic {name:?} does not exist")));
+        let started = Instant::now();
+        while let Err(error) = self.look_up(name) {
+            // One that was just made may not be known to every broker.
+            if !matches!(error, Error::Refused(_)) || started.elapsed() > SETTLING {
+                return Err(error);
             }
-            Some(RDKafkaRespErr::RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE) | None => {}
-            Some(code) => {
-                return Err(Error::Refused(format!(
-                    "topic {name:?}: {}",
-                    error::words(code.into())
-                )));
-            }
+            std::thread::sleep(SETTLING_STEP);
         }
         let topic = Topic::new(self.producer.client().native_ptr(), name)
             .ok_or_else(|| Error::Refused(format!("{name:?} is no name for a topic")))?;
@@ -276,19 +287,19 @@ impl Outbox for KafkaOutbox {
         membership: &Membership,
     ) -> Result<(), Error> {
         self.alive()?;
-        let member = membership
-            .0
-            .downcast_ref::<ConsumerGroupMetadata>()
-            .ok_or_else(|| Error::Refused("the membership is not one of Kafka".into()))?;
-        let list = at_offsets(positions)?;
-        self.producer
-            .send_offsets_to_transaction(&list, member, PATIENCE)
-            .map_err(|error| self.transaction_error(&error, Error::Retriable))
+        if !membership.0.is::<ConsumerGroupMetadata>() {
+            return Err(Error::Refused("the membership is not one of Kafka".into()));
+        }
+        let positions = at_offsets(positions)?;
+        self.ask(Call::SendPositions(positions, membership.clone()))
     }
 
     fn commit(&mut self) -> Result<(), Error> {
         self.alive()?;
-        self.settle(self.transaction_timeout);
+        if self.awaited > 0 {
+            self.hurry();
+            self.drain(TURN);
+        }
         if self.awaited > 0 {
             self.alive()?;
             return Err(Error::Unknown(format!(
@@ -296,22 +307,13 @@ impl Outbox for KafkaOutbox {
                 self.awaited
             )));
         }
-        self.producer
-            .commit_transaction(PATIENCE)
-            .map_err(|error| self.transaction_error(&error, Error::Unknown))
+        self.ask(Call::Commit)
     }
 
     fn abort(&mut self) -> Result<(), Error> {
         self.alive()?;
-        self.insist(PATIENCE + self.transaction_timeout, |producer, turn| {
-            producer.abort_transaction(turn)
-        })
-        .map_err(|error| self.transaction_error(&error, Error::Retriable))
+        self.ask(Call::Abort)
     }
-}
-
-fn is_turn_over(error: &RDKafkaError) -> bool {
-    error.is_retriable() && !error.is_fatal()
 }
 
 fn fatal(code: Code, text: String) -> Error {

@@ -4,48 +4,42 @@
 //! split off before the partition is assigned. A rebalance is answered by `open` and `release`, never inside a
 //! callback.
 
+mod begin;
+mod client;
+
 use std::{
-    collections::{BTreeSet, HashMap},
-    ffi::CStr,
+    collections::BTreeSet,
     sync::{Arc, atomic::Ordering},
     time::{Duration, Instant},
 };
 
 use rdkafka::{
-    Offset, TopicPartitionList,
-    config::FromClientConfigAndContext,
-    consumer::{BaseConsumer, CommitMode, Consumer, RebalanceProtocol},
+    TopicPartitionList,
+    consumer::{CommitMode, Consumer},
     error::{KafkaError, RDKafkaErrorCode as Code},
 };
-use rdkafka_sys as sys;
 
 use super::{
     Kafka,
-    config::{self, GroupProtocol},
-    context::{Context, Rebalance},
-    error,
-    native::{self, Queue},
-    offsets,
-    question::Failure,
+    config::GroupProtocol,
+    context::Rebalance,
+    error, native,
+    offsets::at_offsets,
     reader::{Came, Reader, number},
 };
 use crate::{
-    broker::{Bound, Error, Event, Inbox, InboxSettings, Membership, OnMissingOffset, Start},
+    broker::{Error, Event, Inbox, InboxSettings, Membership},
     record::{Position, TopicPartition},
 };
+use client::Client;
 
 /// How long to wait for an answer of a broker.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// How long positions may be held by another producer's transaction: Kafka's longest by default is 15 minutes, ours
-/// 10 seconds.
-const PENDING: Duration = Duration::from_secs(60);
 /// How long a commit follows a member whose epoch moves, and how often it tries.
 const MOVING: Duration = Duration::from_secs(5);
 const MOVING_STEP: Duration = Duration::from_millis(50);
 /// How long a partition that was assigned may take to start.
 const STARTING: Duration = Duration::from_secs(2);
-/// How long leaving a group may take.
-const LEAVING: Duration = Duration::from_secs(10);
 /// A consumer that breaks down is replaced once in this time.
 const REPLACEMENTS: Duration = Duration::from_secs(10);
 /// The events of a consumer that one poll serves: more would keep records waiting.
@@ -70,12 +64,6 @@ pub(super) struct KafkaInbox {
     misled: bool,
     replaced: Option<Instant>,
     client: Client,
-}
-
-/// The consumer and its queue, which must go first.
-struct Client {
-    events: Queue,
-    consumer: Arc<BaseConsumer<Context>>,
 }
 
 impl KafkaInbox {
@@ -156,6 +144,18 @@ impl KafkaInbox {
                 self.replace()
             }
         }
+    }
+
+    /// Has a new consumer join where the group may have told this one something that it did not hear.
+    fn listen(&mut self) -> Result<(), Error> {
+        if self.client.consumer.context().take_unheard() {
+            tracing::warn!(
+                group = self.settings.group,
+                "the group did not answer in time: a new consumer joins"
+            );
+            self.replace()?;
+        }
+        Ok(())
     }
 
     /// Joins with a new consumer. What the old one had is lost.
@@ -253,134 +253,6 @@ impl KafkaInbox {
         self.realign(&[])
     }
 
-    /// Where to go on from a position that the broker, or the log's start, says is not there.
-    fn missing(&self, partition: &TopicPartition, position: Position) -> Result<Position, Error> {
-        let ask = |bound| {
-            self.positions(std::slice::from_ref(partition), bound).map(|positions| positions[0])
-        };
-        let earliest = ask(Bound::Earliest)?;
-        if position >= earliest && position <= ask(Bound::Latest)? {
-            // A new leader may have been behind for a moment.
-            tracing::debug!(%partition, %position, "the position is there after all");
-            return Ok(position);
-        }
-        let go_on = match self.settings.on_missing_offset {
-            OnMissingOffset::Fail if position < earliest => {
-                return Err(Error::MissingOffset {
-                    partition: partition.clone(),
-                    position,
-                    earliest,
-                });
-            }
-            OnMissingOffset::Fail => {
-                return Err(Error::Refused(format!(
-                    "{partition}: position {position} is behind the end of the log"
-                )));
-            }
-            OnMissingOffset::Earliest => earliest,
-            OnMissingOffset::Latest => ask(Bound::LatestStable)?,
-        };
-        tracing::warn!(%partition, %position, %earliest, %go_on, "records were deleted before they were read");
-        Ok(go_on)
-    }
-
-    fn positions(
-        &self,
-        partitions: &[TopicPartition],
-        bound: Bound,
-    ) -> Result<Vec<Position>, Error> {
-        offsets::list(self.client.consumer.client().native_ptr(), partitions, bound, PATIENCE)
-            .map_err(|failure| match failure {
-                Failure::Request(code) => self.failed(code),
-                Failure::One(error) => error,
-            })
-    }
-
-    fn failed(&self, code: Code) -> Error {
-        error::of_request(
-            code,
-            &self.kafka.address,
-            self.client.consumer.context().take_complaint(),
-        )
-    }
-
-    /// The committed positions, none of which a transaction may still change.
-    fn committed(
-        &self,
-        partitions: &[TopicPartition],
-    ) -> Result<HashMap<TopicPartition, Position>, Error> {
-        let started = Instant::now();
-        let mut asked = TopicPartitionList::with_capacity(partitions.len());
-        for partition in partitions {
-            asked.add_partition(&partition.topic, number(partition)?);
-        }
-        if partitions.is_empty() {
-            return Ok(HashMap::new());
-        }
-        loop {
-            let code = match self.client.consumer.committed_offsets(asked.clone(), PATIENCE) {
-                Ok(answers) => {
-                    match answers.elements().iter().find_map(|element| element.error().err()) {
-                        None => return Ok(known(&answers)),
-                        Some(error) => error.rdkafka_error_code(),
-                    }
-                }
-                Err(error) => error.rdkafka_error_code(),
-            };
-            match code.unwrap_or(Code::Unknown) {
-                Code::UnstableOffsetCommit if started.elapsed() < PENDING => {}
-                Code::UnstableOffsetCommit => {
-                    return Err(Error::Retriable(
-                        "a transaction still holds the committed positions".into(),
-                    ));
-                }
-                code if error::is_moving(code) && started.elapsed() < MOVING => {}
-                code => return Err(self.failed(code)),
-            }
-            std::thread::sleep(MOVING_STEP);
-        }
-    }
-
-    /// Where each partition begins.
-    fn resolve(
-        &self,
-        partitions: &[(TopicPartition, Option<Position>)],
-    ) -> Result<Vec<(TopicPartition, Position)>, Error> {
-        let open: Vec<TopicPartition> = partitions
-            .iter()
-            .filter(|(_, at)| at.is_none())
-            .map(|(partition, _)| partition.clone())
-            .collect();
-        let committed = self.committed(&open)?;
-        let at = |partition: &TopicPartition, given: Option<Position>| {
-            given.or_else(|| committed.get(partition).copied())
-        };
-        let (mut known, mut new) = (Vec::new(), Vec::new());
-        for (partition, given) in partitions {
-            match at(partition, *given) {
-                Some(position) => known.push((partition.clone(), position)),
-                None => new.push(partition.clone()),
-            }
-        }
-        let start = match self.settings.start {
-            Start::Earliest => Bound::Earliest,
-            Start::Latest => Bound::LatestStable,
-            Start::Timestamp(timestamp) => Bound::Timestamp(timestamp),
-        };
-        let starts = self.positions(&new, start)?;
-        let mut begins: Vec<(TopicPartition, Position)> = new.into_iter().zip(starts).collect();
-        let names: Vec<TopicPartition> =
-            known.iter().map(|(partition, _)| partition.clone()).collect();
-        for ((partition, position), earliest) in
-            known.into_iter().zip(self.positions(&names, Bound::Earliest)?)
-        {
-            let position =
-                if position < earliest { self.missing(&partition, position)? } else { position };
-            begins.push((partition, position));
-        }
-        Ok(begins)
-    }
-
     fn try_seek(&self, partition: &TopicPartition, position: Position) -> Result<(), Error> {
         let list = at_offsets(&[(partition.clone(), position)])?;
         let started = Instant::now();
@@ -415,6 +287,7 @@ impl Inbox for KafkaInbox {
         loop {
             self.reader.wake.reset();
             self.serve()?;
+            self.listen()?;
             self.realign(&[])?;
             if let Some(event) = self.rebalance()? {
                 return Ok(Some(event));
@@ -567,116 +440,4 @@ impl Drop for KafkaInbox {
     fn drop(&mut self) {
         self.part();
     }
-}
-
-impl Client {
-    fn join(
-        kafka: &Kafka,
-        settings: &InboxSettings,
-        protocol: GroupProtocol,
-        reader: &Reader,
-    ) -> Result<Self, Error> {
-        let config =
-            config::member(&kafka.properties, &settings.client_id, &settings.group, protocol);
-        let mut consumer: BaseConsumer<Context> =
-            BaseConsumer::from_config_and_context(&config, Context::new(&settings.client_id))
-                .map_err(|error| error::of_client(&error))?;
-        let wake = reader.wake.clone();
-        consumer.set_nonempty_callback(move || wake.wake());
-        let events = Queue::consumer(consumer.client().native_ptr())
-            .ok_or_else(|| Error::Fatal("the consumer has no queue".into()))?;
-        let topics: Vec<&str> = settings.topics.iter().map(String::as_str).collect();
-        consumer.subscribe(&topics).map_err(|error| error::of_client(&error))?;
-        Ok(Client { events, consumer: Arc::new(consumer) })
-    }
-
-    fn is_cooperative(&self) -> bool {
-        matches!(self.consumer.rebalance_protocol(), RebalanceProtocol::Cooperative)
-    }
-
-    fn is_member(&self) -> bool {
-        #[expect(unsafe_code, reason = "the metadata is ours, and read before it is freed")]
-        unsafe {
-            let metadata =
-                sys::rd_kafka_consumer_group_metadata(self.consumer.client().native_ptr());
-            if metadata.is_null() {
-                return false;
-            }
-            let member = sys::rd_kafka_consumer_group_metadata_member_id(metadata);
-            let named = !member.is_null() && !CStr::from_ptr(member).is_empty();
-            let generation = sys::rd_kafka_consumer_group_metadata_generation_id(metadata);
-            sys::rd_kafka_consumer_group_metadata_destroy(metadata);
-            named && generation >= 0
-        }
-    }
-
-    /// Answers what is still unanswered, and leaves the group.
-    fn leave(&self, coming: &BTreeSet<TopicPartition>, leaving: &BTreeSet<TopicPartition>) {
-        self.consumer.context().close();
-        let list = |partitions: &BTreeSet<TopicPartition>| {
-            let mut list = TopicPartitionList::new();
-            for partition in partitions {
-                list.add_partition(&partition.topic, number(partition).unwrap_or(0));
-            }
-            list
-        };
-        let mut answered = Ok(());
-        while let Some(rebalance) = self.consumer.context().next_rebalance() {
-            let partitions = list(&rebalance.partitions().iter().cloned().collect());
-            answered = match (&rebalance, self.is_cooperative()) {
-                (Rebalance::Assigned(_), true) => self.consumer.incremental_assign(&partitions),
-                (_, true) => self.consumer.incremental_unassign(&partitions),
-                (_, false) => self.consumer.unassign(),
-            };
-        }
-        if !coming.is_empty() || !leaving.is_empty() {
-            answered = match (self.is_cooperative(), leaving.is_empty()) {
-                (true, true) => self.consumer.incremental_assign(&list(coming)),
-                (true, false) => self.consumer.incremental_unassign(&list(leaving)),
-                (false, _) => self.consumer.unassign(),
-            };
-        }
-        if let Err(error) = answered {
-            tracing::debug!(%error, "answering the group before leaving it");
-        }
-        if self.consumer.close_queue().is_err() {
-            return;
-        }
-        let started = Instant::now();
-        while !self.consumer.closed() && started.elapsed() < LEAVING {
-            // Serves what the group asks for; nobody is interested in more.
-            drop(self.consumer.poll(MOVING_STEP));
-        }
-        if !self.consumer.closed() {
-            tracing::warn!("the consumer does not leave its group: it is left to time out");
-            // Dropping it would wait for ever.
-            std::mem::forget(self.consumer.clone());
-        }
-    }
-}
-
-/// A list of the client's, each partition at its position.
-pub(super) fn at_offsets(
-    positions: &[(TopicPartition, Position)],
-) -> Result<TopicPartitionList, Error> {
-    let mut list = TopicPartitionList::with_capacity(positions.len());
-    for (partition, position) in positions {
-        list.add_partition_offset(&partition.topic, number(partition)?, Offset::Offset(position.0))
-            .map_err(|error| {
-                Error::Refused(format!("{partition}: position {position}: {error}"))
-            })?;
-    }
-    Ok(list)
-}
-
-fn known(answers: &TopicPartitionList) -> HashMap<TopicPartition, Position> {
-    let mut known = HashMap::new();
-    for element in answers.elements() {
-        if let (Ok(partition), Offset::Offset(offset)) =
-            (u32::try_from(element.partition()), element.offset())
-        {
-            known.insert(TopicPartition::new(element.topic(), partition), Position(offset));
-        }
-    }
-    known
 }
