@@ -58,9 +58,13 @@ impl KafkaAdmin {
     }
 
     fn failed_client(&self, error: &KafkaError) -> Error {
-        match error.rdkafka_error_code() {
-            Some(code) => self.failed(code),
-            None => error::of_client(error),
+        match error {
+            // Which has its code to itself.
+            KafkaError::AdminOp(code) => self.failed(*code),
+            error => match error.rdkafka_error_code() {
+                Some(code) => self.failed(code),
+                None => error::of_client(error),
+            },
         }
     }
 
@@ -72,8 +76,10 @@ impl KafkaAdmin {
     }
 
     fn describe(&self, names: &[&str]) -> Result<Vec<Topic>, Error> {
-        topics::describe(self.client.inner().native_ptr(), names, PATIENCE)
-            .map_err(|failure| self.failed_question(failure))
+        self.insist(|| {
+            topics::describe(self.client.inner().native_ptr(), names, PATIENCE)
+                .map_err(|failure| self.failed_question(failure))
+        })
     }
 
     /// Which of these does not exist: librdkafka only says that one does not.
@@ -89,6 +95,19 @@ impl KafkaAdmin {
 
     fn options() -> AdminOptions {
         AdminOptions::new().request_timeout(Some(PATIENCE)).operation_timeout(Some(PATIENCE))
+    }
+
+    /// Asks again while brokers come and go.
+    fn insist<T>(&self, mut ask: impl FnMut() -> Result<T, Error>) -> Result<T, Error> {
+        let started = Instant::now();
+        loop {
+            match ask() {
+                Err(Error::Retriable(_) | Error::Unreachable { .. })
+                    if started.elapsed() < PATIENCE => {}
+                answer => return answer,
+            }
+            thread::sleep(SETTLING_STEP);
+        }
     }
 
     /// Until `done`, for as long as the cluster may take to settle.
@@ -116,11 +135,10 @@ impl KafkaAdmin {
 
 impl Admin for KafkaAdmin {
     fn topics(&self) -> Result<Vec<Topic>, Error> {
-        let metadata = self
-            .client
-            .inner()
-            .fetch_metadata(None, PATIENCE)
-            .map_err(|error| self.failed_client(&error))?;
+        let metadata = self.insist(|| {
+            let metadata = self.client.inner().fetch_metadata(None, PATIENCE);
+            metadata.map_err(|error| self.failed_client(&error))
+        })?;
         let names: Vec<&str> = metadata
             .topics()
             .iter()
@@ -138,11 +156,14 @@ impl Admin for KafkaAdmin {
 
     fn setting(&self, topic: &str, name: &str) -> Result<Option<String>, Error> {
         let asked = [ResourceSpecifier::Topic(topic)];
-        let answers = wait(self.client.describe_configs(&asked, &Self::options()))
-            .map_err(|error| self.failed_client(&error))?;
-        let answer =
-            answers.into_iter().next().ok_or_else(|| self.failed(Code::OperationTimedOut))?;
-        let settings = answer.map_err(|code| named(topic, code, self))?;
+        let settings = self.insist(|| {
+            let answers = wait(self.client.describe_configs(&asked, &Self::options()))
+                .map_err(|error| self.failed_client(&error))?;
+            let answer = answers.into_iter().next();
+            answer
+                .ok_or_else(|| self.failed(Code::OperationTimedOut))?
+                .map_err(|code| named(topic, code, self))
+        })?;
         Ok(settings.get(name).and_then(|entry| entry.value.clone()))
     }
 
@@ -165,31 +186,33 @@ impl Admin for KafkaAdmin {
         for (setting, value) in &topic.settings {
             creation = creation.set(setting, value);
         }
-        let answers =
-            wait(self.client.create_topics(&[creation], &Self::options())).map_err(|error| {
-                match &error {
-                    KafkaError::AdminOpCreation(words) => {
-                        Error::Refused(format!("topic {name:?}: {words}"))
-                    }
-                    other => self.failed_client(other),
+        self.insist(|| {
+            let answers = wait(self.client.create_topics([&creation], &Self::options()));
+            let answers = answers.map_err(|error| match &error {
+                KafkaError::AdminOpCreation(words) => {
+                    Error::Refused(format!("topic {name:?}: {words}"))
                 }
+                other => self.failed_client(other),
             })?;
-        match answers.into_iter().next() {
-            Some(Ok(_) | Err((_, Code::TopicAlreadyExists))) => {}
-            Some(Err((_, code))) => return Err(creation_refused(topic, code, self)),
-            None => return Err(self.failed(Code::OperationTimedOut)),
-        }
+            match answers.into_iter().next() {
+                Some(Ok(_) | Err((_, Code::TopicAlreadyExists))) => Ok(()),
+                Some(Err((_, code))) => Err(creation_refused(topic, code, self)),
+                None => Err(self.failed(Code::OperationTimedOut)),
+            }
+        })?;
         self.settle(name, || Ok(self.topic(name)?.is_some()))
     }
 
     fn delete(&self, topic: &str) -> Result<(), Error> {
-        let answers = wait(self.client.delete_topics(&[topic], &Self::options()))
-            .map_err(|error| self.failed_client(&error))?;
-        match answers.into_iter().next() {
-            Some(Ok(_) | Err((_, Code::UnknownTopicOrPartition))) => {}
-            Some(Err((_, code))) => return Err(named(topic, code, self)),
-            None => return Err(self.failed(Code::OperationTimedOut)),
-        }
+        self.insist(|| {
+            let answers = wait(self.client.delete_topics(&[topic], &Self::options()))
+                .map_err(|error| self.failed_client(&error))?;
+            match answers.into_iter().next() {
+                Some(Ok(_) | Err((_, Code::UnknownTopicOrPartition))) => Ok(()),
+                Some(Err((_, code))) => Err(named(topic, code, self)),
+                None => Err(self.failed(Code::OperationTimedOut)),
+            }
+        })?;
         self.settle(topic, || Ok(self.topic(topic)?.is_none()))
     }
 
@@ -198,10 +221,11 @@ impl Admin for KafkaAdmin {
         partitions: &[TopicPartition],
         bound: Bound,
     ) -> Result<Vec<Position>, Error> {
-        match offsets::list(self.client.inner().native_ptr(), partitions, bound, PATIENCE) {
+        let client = self.client.inner().native_ptr();
+        self.insist(|| match offsets::list(client, partitions, bound, PATIENCE) {
             Err(Failure::Request(Code::NoEnt)) => Err(self.absent(partitions)?),
             answer => answer.map_err(|failure| self.failed_question(failure)),
-        }
+        })
     }
 
     fn committed(
@@ -209,8 +233,11 @@ impl Admin for KafkaAdmin {
         group: &str,
         partitions: &[TopicPartition],
     ) -> Result<Vec<Option<Position>>, Error> {
-        offsets::committed(self.client.inner().native_ptr(), group, partitions, PATIENCE)
-            .map_err(|failure| self.failed_question(failure))
+        let client = self.client.inner().native_ptr();
+        self.insist(|| {
+            offsets::committed(client, group, partitions, PATIENCE)
+                .map_err(|failure| self.failed_question(failure))
+        })
     }
 }
 
