@@ -34,6 +34,7 @@
 //! | [`partitioner`] | which partition a key belongs to | I/O |
 //! | [`clock`] | the one place that asks the system for time | |
 //! | [`metrics`] | every metric on one page | labels by key or partition; others use `prometheus` |
+//! | [`store`] | stores over one RocksDB: layouts, overlay, changelog records, timers | read or write a topic; others use `rocksdb` |
 //! | [`guest`] | engine, components, instances, limits | topics; others use `wasmtime` |
 //! | [`manifest`] | `tidemill.toml`, as written and as checked | look at topics or code |
 //! | [`topology`] | manifest and code as a graph, checked | I/O |
@@ -64,6 +65,7 @@ pub mod operator;
 pub mod partitioner;
 pub mod record;
 pub mod registry;
+pub mod store;
 pub mod supervisor;
 pub mod task;
 pub mod testing;

@@ -12,6 +12,7 @@ const ROOMS: &[&str] = &[
     "partitioner",
     "clock",
     "metrics",
+    "store",
     "guest",
     "manifest",
     "topology",
@@ -29,6 +30,7 @@ const ROOMS: &[&str] = &[
 /// A library and the only room that may name it.
 const LIBRARIES: &[(&str, &str)] = &[
     ("prometheus", "metrics"),
+    ("rocksdb", "store"),
     ("wasmtime", "guest"),
     ("wit_component", "guest"),
     ("rdkafka", "broker"),

@@ -27,6 +27,17 @@ pub use encode::encode;
 pub use engine::{Engine, EngineSettings};
 pub use instance::{Instance, InstanceSettings, Limits};
 
+/// What a slot of a function's description stands for in its task.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Binding {
+    /// A store that the function reads and writes: index into the task's stores.
+    Store(usize),
+    /// A table: index into the task's stores.
+    Table(usize),
+    /// A timer: its number in the task.
+    Timer(u16),
+}
+
 /// The seam to a function: a batch in the layout of `tidemill-layout` in, its outcome out, unchecked.
 pub trait Invoke {
     /// Calls the function once.

@@ -159,6 +159,7 @@ impl<'a> Builder<'a> {
             index: *index,
             config: serde_json::Value::Object(settings.config.clone()).to_string().into(),
             limits: limits(&settings.limits),
+            bindings: Arc::default(),
             allow: settings.allow.iter().map(|allow| capability(*allow)).collect(),
             filter: settings.filter.clone(),
             outputs,
@@ -451,6 +452,9 @@ fn part(
         .filter_map(|name| manifest.functions.get(*name))
         .map(|settings| settings.batch);
     SubTopology {
+        name: names.first().copied().unwrap_or_default().into(),
+        stores: Vec::new(),
+        timers: Vec::new(),
         inputs: inputs.collect(),
         nodes,
         batch_records: batches.clone().map(|batch| batch.records as usize).min().unwrap_or(1),

@@ -11,8 +11,9 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 pub use build::{Error, Problem};
 
 use crate::{
-    guest::{Capability, Component, Limits},
+    guest::{Binding, Capability, Component, Limits},
     record::TopicPartition,
+    store::StoreSpec,
 };
 
 /// An app as a graph.
@@ -29,10 +30,16 @@ pub struct Topology {
 /// Nodes that work together on equal partition numbers of some topics.
 #[derive(Debug)]
 pub struct SubTopology {
+    /// The name of its first function: part of the name of its meta topic.
+    pub name: Arc<str>,
     /// The topics read, by name.
     pub inputs: Vec<Input>,
     /// The functions, each behind those that feed it.
     pub nodes: Vec<Node>,
+    /// Its stores and tables, and last, where there are stores or timers, the meta store.
+    pub stores: Vec<StoreSpec>,
+    /// Its timers, as `function.timer`, by number.
+    pub timers: Vec<Arc<str>>,
     /// A turn of a task takes so many records at most.
     pub batch_records: usize,
     /// A turn of a task takes so many bytes at most.
@@ -83,6 +90,8 @@ pub struct Node {
     pub config: Arc<str>,
     /// What a call may use.
     pub limits: Limits,
+    /// What each slot of the function's description is bound to, of those that are state, tables or timers.
+    pub bindings: Arc<[Option<Binding>]>,
     /// What is granted.
     pub allow: Vec<Capability>,
     /// Only records whose JSON has these fields enter.
