@@ -288,7 +288,7 @@ fn a_manifest_that_is_not_right_changes_nothing() {
         let put = |manifest: String| served.problem("PUT", "/apps/trades", manifest);
         assert_snapshot!(put(MANIFEST.replace("inputs", "input")).await, @r#"
         422 manifest: tidemill.toml:2: functions.settle.inputs: missing; write for instance inputs = ["orders"]
-        tidemill.toml:4: functions.settle.input: unknown key; did you mean `inputs`? known here: module, inputs, where, outputs, config, batch, limits, on-failure, allow
+        tidemill.toml:4: functions.settle.input: unknown key; did you mean `inputs`? known here: module, inputs, where, outputs, config, stores, tables, batch, limits, on-failure, allow
         "#);
         assert_snapshot!(put(MANIFEST.replace("\"settle\"", "\".\"")).await, @r#"422 manifest: tidemill.toml:3: functions.settle.module: found ".", which names no uploaded function; upload it first, then write its name, name@version or sha256:…"#);
         assert_snapshot!(put(MANIFEST.replace("\"settle\"", "\"settle@7\"")).await, @r"422 unknown-function: settle@7 is no uploaded function; versions of settle here: 1");

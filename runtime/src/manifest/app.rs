@@ -7,15 +7,18 @@ use std::{
     time::Duration,
 };
 
+use bytesize::ByteSize;
+
 use super::{
     AppName, FunctionSettings, Guarantee, Host, Manifest, OnMissingOffset, Start, TimestampFrom,
     TopicSettings,
-    function::{self, Functions},
+    function::{self, Names},
     graph,
     kafka::{self, Trust},
     names::{APP_NAME, TOPIC_NAME, code_name, is_name, is_topic},
     report::Report,
     section::{Field, Section},
+    state::{self, State},
     tree::{Place, Table, Value},
 };
 use crate::record::Timestamp;
@@ -30,7 +33,7 @@ pub(super) fn read(
     let mut section = Section::new(report, "", &Place::Line(1), table);
     let app = section.need("app", "app = \"trades\"").and_then(|field| app(&field));
     let guarantee =
-        section.get("guarantee").map_or(Some(Guarantee::AtLeastOnce), |field| guarantee(&field));
+        section.get("guarantee").map_or(Some(Guarantee::ExactlyOnce), |field| guarantee(&field));
     let start = section.get("start").map_or(Some(Start::Earliest), |field| start(&field));
     let on_missing_offset = section
         .get("on-missing-offset")
@@ -38,6 +41,9 @@ pub(super) fn read(
     let commit_interval = section.get("commit-interval").map_or(Some(COMMIT_INTERVAL), |field| {
         field.duration(Duration::from_millis(1), Duration::from_secs(60))
     });
+    let max_ahead = section
+        .get("max-ahead")
+        .map_or(Some(MAX_AHEAD), |field| field.duration(Duration::from_millis(1), state::AGE));
     let host = section.get("host");
     let host = match (host, trust) {
         (Some(field), Trust::Uploaded) => {
@@ -51,9 +57,11 @@ pub(super) fn read(
     };
     let kafka = section.get("kafka").and_then(|field| kafka::read(&field, trust));
     let topics = section.get("topics").map(|field| topics(&field)).unwrap_or_default();
+    let stores = section.get("stores");
+    let state = State::read(stores.as_ref(), section.get("tables").as_ref());
     let functions = section
         .need("functions", "[functions.settle] with module, inputs and outputs below it")
-        .map(|field| functions(&field, report, trust))
+        .map(|field| functions(&field, &state, report, trust))
         .unwrap_or_default();
     section.finish();
     Some(Manifest {
@@ -63,14 +71,19 @@ pub(super) fn read(
         start: start?,
         on_missing_offset: on_missing_offset?,
         commit_interval: commit_interval?,
+        max_ahead: max_ahead?,
         host: host?,
         kafka,
         topics,
+        stores: state.stores,
+        tables: state.tables,
         functions,
     })
 }
 
 const COMMIT_INTERVAL: Duration = Duration::from_millis(100);
+const MAX_AHEAD: Duration = Duration::from_secs(60 * 60);
+const STATE_MEMORY: ByteSize = ByteSize::mib(256);
 const DATA: &str = ".tidemill";
 
 fn app(field: &Field<'_>) -> Option<AppName> {
@@ -78,13 +91,11 @@ fn app(field: &Field<'_>) -> Option<AppName> {
 }
 
 fn guarantee(field: &Field<'_>) -> Option<Guarantee> {
-    match field.text("\"at-least-once\"")? {
+    const EXPECTED: &str = "\"exactly-once\" or \"at-least-once\"";
+    match field.text(EXPECTED)? {
+        "exactly-once" => Some(Guarantee::ExactlyOnce),
         "at-least-once" => Some(Guarantee::AtLeastOnce),
-        "exactly-once" => field.wrong(
-            "found \"exactly-once\", which this version does not have yet",
-            "write \"at-least-once\": no record is lost, but one may be handled again after a crash",
-        ),
-        _ => field.expected("\"at-least-once\""),
+        _ => field.expected(EXPECTED),
     }
 }
 
@@ -125,7 +136,8 @@ fn on_missing_offset(field: &Field<'_>) -> Option<OnMissingOffset> {
 }
 
 fn read_host(field: &Field<'_>, folder: &Path) -> Option<Host> {
-    let mut section = field.section("a table with `data`, `workers` and `listen`")?;
+    let mut section =
+        field.section("a table with `data`, `workers`, `listen` and `state-memory`")?;
     let default = Host::default();
     let data = match section.get("data") {
         Some(field) => field.text("a folder").map(|data| folder.join(data)),
@@ -139,8 +151,11 @@ fn read_host(field: &Field<'_>, folder: &Path) -> Option<Host> {
         const EXPECTED: &str = "an address and a port, such as \"127.0.0.1:8080\"";
         parse_listen(field.text(EXPECTED)?).or_else(|| field.expected(EXPECTED))
     });
+    let state_memory = section
+        .get("state-memory")
+        .map_or(Some(default.state_memory), |field| field.size(ByteSize::mib(8), ByteSize::tib(1)));
     section.finish();
-    Some(Host { data: data?, workers: workers?, listen: listen? })
+    Some(Host { data: data?, workers: workers?, listen: listen?, state_memory: state_memory? })
 }
 
 /// `ADDRESS:PORT`; `localhost` is the IPv4 loopback.
@@ -154,7 +169,12 @@ pub fn parse_listen(text: &str) -> Option<SocketAddr> {
 impl Default for Host {
     fn default() -> Self {
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        Host { data: DATA.into(), workers: cores, listen: SocketAddr::from(([127, 0, 0, 1], 8080)) }
+        Host {
+            data: DATA.into(),
+            workers: cores,
+            listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
+            state_memory: usize::try_from(STATE_MEMORY.as_u64()).unwrap_or(usize::MAX),
+        }
     }
 }
 
@@ -208,6 +228,7 @@ fn timestamp_from(field: &Field<'_>) -> Option<TimestampFrom> {
 
 fn functions(
     field: &Field<'_>,
+    state: &State,
     report: &Report,
     trust: Trust<'_>,
 ) -> BTreeMap<String, FunctionSettings> {
@@ -218,7 +239,8 @@ fn functions(
             "add [functions.NAME] with module, inputs and outputs below it",
         );
     }
-    let names = Functions(table.0.iter().map(|entry| entry.key.as_str()).collect());
+    let functions = table.0.iter().map(|entry| entry.key.as_str()).collect();
+    let names = Names { functions, state };
     let (mut functions, mut places) = (BTreeMap::new(), BTreeMap::new());
     for (index, entry) in table.0.iter().enumerate() {
         let item = field.child(&entry.key, &entry.node);

@@ -1,7 +1,7 @@
 //! `[functions.NAME]`: which code, on which input, to which topics, within which limits.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -13,17 +13,23 @@ use super::{
     kafka::Trust,
     names::{TOPIC_NAME, code_name, is_name, is_topic},
     section::{Field, hint, join, parse_duration},
+    state::State,
     tree::{Node, Value, shorten},
 };
 
 const INPUTS: &str = "a list of topics, or a table of the code's names to topics";
 
-/// The functions that there are, by the names the manifest gives them.
-pub(super) struct Functions<'a>(pub Vec<&'a str>);
+/// What the manifest gives names to.
+pub(super) struct Names<'a> {
+    /// The functions, as written.
+    pub functions: Vec<&'a str>,
+    /// Stores and tables.
+    pub state: &'a State,
+}
 
-impl Functions<'_> {
-    fn find(&self, name: &str) -> Option<&str> {
-        self.0.iter().copied().find(|known| code_name(known) == code_name(name))
+impl Names<'_> {
+    fn function(&self, name: &str) -> Option<&str> {
+        self.functions.iter().copied().find(|known| code_name(known) == code_name(name))
     }
 }
 
@@ -31,16 +37,18 @@ impl Functions<'_> {
 pub(super) fn read(
     name: &str,
     field: &Field<'_>,
-    functions: &Functions<'_>,
+    names: &Names<'_>,
     trust: Trust<'_>,
 ) -> Option<FunctionSettings> {
     let mut section = field.section("a table with `module`, `inputs` and `outputs`")?;
     let module = section.need("module", "module = \".\"").and_then(|field| module(&field, trust));
     let inputs =
-        section.need("inputs", "inputs = [\"orders\"]").and_then(|field| inputs(&field, functions));
+        section.need("inputs", "inputs = [\"orders\"]").and_then(|field| inputs(&field, names));
     let filter = section.get("where").map(|field| filter(&field));
     let outputs = section.get("outputs").map(|field| outputs(&field));
     let config = section.get("config").map(|field| config(&field));
+    let stores = section.get("stores").map(|field| granted(&field, "store", names.state));
+    let tables = section.get("tables").map(|field| granted(&field, "table", names.state));
     let batch = section.get("batch").map_or_else(|| Some(Batch::default()), |field| batch(&field));
     let limits =
         section.get("limits").map_or_else(|| Some(Limits::default()), |field| limits(&field));
@@ -56,6 +64,8 @@ pub(super) fn read(
         filter: filter.unwrap_or_default(),
         outputs: outputs.unwrap_or_default(),
         config: config.unwrap_or_default(),
+        stores,
+        tables,
         batch: batch?,
         limits: limits?,
         on_failure: on_failure?,
@@ -90,7 +100,7 @@ fn clean(path: &Path) -> PathBuf {
     if clean.as_os_str().is_empty() { PathBuf::from(".") } else { clean }
 }
 
-fn inputs(field: &Field<'_>, functions: &Functions<'_>) -> Option<Vec<(Option<String>, Input)>> {
+fn inputs(field: &Field<'_>, names: &Names<'_>) -> Option<Vec<(Option<String>, Input)>> {
     let inputs: Vec<(Option<String>, Input)> = match &field.node.value {
         Value::List(items) => {
             let items = items.iter().map(|node| Field {
@@ -98,10 +108,10 @@ fn inputs(field: &Field<'_>, functions: &Functions<'_>) -> Option<Vec<(Option<St
                 path: field.path.clone(),
                 node,
             });
-            items.filter_map(|item| Some((None, input(&item, functions)?))).collect()
+            items.filter_map(|item| Some((None, input(&item, names)?))).collect()
         }
         Value::Table(_) => {
-            let named = names(field, |item| input(item, functions));
+            let named = by_name(field, |item| input(item, names));
             named.into_iter().map(|(name, input)| (Some(name), input)).collect()
         }
         _ => return field.expected(INPUTS),
@@ -127,17 +137,50 @@ fn is_empty(node: &Node) -> bool {
     }
 }
 
-fn input(field: &Field<'_>, functions: &Functions<'_>) -> Option<Input> {
+fn input(field: &Field<'_>, names: &Names<'_>) -> Option<Input> {
     let text = field.text("a topic's name or function.output")?;
     if let Some((function, output)) = text.split_once('.')
-        && let Some(function) = functions.find(function)
+        && let Some(function) = names.function(function)
     {
         let output = is_name(output)
             .then(|| Input::Function { function: function.to_owned(), output: code_name(output) });
         return output
             .or_else(|| field.expected("function.output, or topic:NAME for a topic of that name"));
     }
+    if let Some(what) = names.state.kind_of(text) {
+        return field.wrong(
+            format_args!("found {text:?}, which is a {what} here"),
+            format_args!(
+                "this version takes no {what} as an input: name the topic that is to be read, \
+                 topic:{text} where one is called so"
+            ),
+        );
+    }
     topic(field).map(Input::Topic)
+}
+
+/// A list of stores, or of tables: the code's names.
+fn granted(field: &Field<'_>, what: &'static str, state: &State) -> BTreeSet<String> {
+    let expected = format!("a list of {what}s");
+    let Value::List(items) = &field.node.value else {
+        return field.expected(expected).unwrap_or_default();
+    };
+    let mut granted = BTreeSet::new();
+    for node in items {
+        let item = Field { report: field.report, path: field.path.clone(), node };
+        let Some(name) = item.text(&expected).map(code_name) else { continue };
+        if state.kind_of(&name) == Some(what) {
+            granted.insert(name);
+            continue;
+        }
+        let known: Vec<&str> = state.names(what).collect();
+        let right = match known.is_empty() {
+            true => "add it, or take the name out of the list".to_owned(),
+            false => hint(&name, known.into_iter()),
+        };
+        item.wrong::<()>(format_args!("there is no [{what}s.{}]", shorten(&name)), right);
+    }
+    granted
 }
 
 fn topic(field: &Field<'_>) -> Option<String> {
@@ -147,11 +190,11 @@ fn topic(field: &Field<'_>) -> Option<String> {
 }
 
 fn outputs(field: &Field<'_>) -> BTreeMap<String, String> {
-    names(field, topic).into_iter().collect()
+    by_name(field, topic).into_iter().collect()
 }
 
 /// A table of names that code sees, which are spelt as there.
-fn names<T>(field: &Field<'_>, read: impl Fn(&Field<'_>) -> Option<T>) -> Vec<(String, T)> {
+fn by_name<T>(field: &Field<'_>, read: impl Fn(&Field<'_>) -> Option<T>) -> Vec<(String, T)> {
     let Some(table) = field.table("a table of the code's names") else { return Vec::new() };
     let mut found: Vec<(String, T)> = Vec::new();
     for entry in &table.0 {
@@ -185,7 +228,7 @@ fn filter(field: &Field<'_>) -> BTreeMap<String, serde_json::Value> {
 }
 
 fn config(field: &Field<'_>) -> serde_json::Map<String, serde_json::Value> {
-    names(field, json).into_iter().collect()
+    by_name(field, json).into_iter().collect()
 }
 
 fn json(field: &Field<'_>) -> Option<serde_json::Value> {

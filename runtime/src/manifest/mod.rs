@@ -6,7 +6,7 @@
 //! names is for others to check. Reads the file and the secrets it names, and touches nothing else.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fmt,
     net::SocketAddr,
     path::{Path, PathBuf},
@@ -15,7 +15,7 @@ use std::{
 
 use bytesize::ByteSize;
 
-use crate::record::Timestamp;
+use crate::{record::Timestamp, store::Kind};
 
 mod app;
 mod function;
@@ -24,6 +24,7 @@ mod kafka;
 mod names;
 mod report;
 mod section;
+mod state;
 #[cfg(test)]
 mod tests;
 mod tree;
@@ -54,12 +55,18 @@ pub struct Manifest {
     pub on_missing_offset: OnMissingOffset,
     /// How often positions are committed.
     pub commit_interval: Duration,
+    /// A record whose time is further ahead of the wall clock is rejected.
+    pub max_ahead: Duration,
     /// The process that runs the app; the default where a host has its own.
     pub host: Host,
     /// `None`: the embedded log.
     pub kafka: Option<Kafka>,
     /// What is said of topics, by name.
     pub topics: BTreeMap<String, TopicSettings>,
+    /// The stores by the code's names.
+    pub stores: BTreeMap<String, StoreSettings>,
+    /// The tables by the code's names; none is called as a store.
+    pub tables: BTreeMap<String, TableSettings>,
     /// The functions by the manifest's names; at least one. [`code_name`] is what their code is called.
     pub functions: BTreeMap<String, FunctionSettings>,
 }
@@ -67,6 +74,8 @@ pub struct Manifest {
 /// What holds across crashes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Guarantee {
+    /// Every record changes state and topics once.
+    ExactlyOnce,
     /// No record is lost; one may be handled again.
     AtLeastOnce,
 }
@@ -102,6 +111,8 @@ pub struct Host {
     pub workers: usize,
     /// Where health, metrics and management are served.
     pub listen: SocketAddr,
+    /// Bytes of memory for all state of the process: cache and write buffers.
+    pub state_memory: usize,
 }
 
 /// `[topics.NAME]`.
@@ -126,6 +137,28 @@ pub enum TimestampFrom {
     Header(String),
 }
 
+/// `[stores.NAME]`: state that the host keeps by key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoreSettings {
+    /// As in the manifest.
+    pub name: String,
+    /// What it holds; `None`: the code says it.
+    pub kind: Option<Kind>,
+    /// How long after its last write, in event time, a value goes; `None`: never.
+    pub ttl: Option<Duration>,
+}
+
+/// `[tables.NAME]`: a compacted topic in which functions look keys up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TableSettings {
+    /// As in the manifest.
+    pub name: String,
+    /// The topic.
+    pub topic: String,
+    /// Every host holds all of it, so that any key can be looked up, whatever the topic's partitions.
+    pub broadcast: bool,
+}
+
 /// `[functions.NAME]`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct FunctionSettings {
@@ -141,6 +174,10 @@ pub struct FunctionSettings {
     pub outputs: BTreeMap<String, String>,
     /// The code's config names, and their values.
     pub config: serde_json::Map<String, serde_json::Value>,
+    /// The stores it may use, by the code's names; `None`: all that it declares.
+    pub stores: Option<BTreeSet<String>>,
+    /// The tables it may use, by the code's names; `None`: all that it declares.
+    pub tables: Option<BTreeSet<String>>,
     /// How much goes into one call.
     pub batch: Batch,
     /// What a call may use.

@@ -41,6 +41,9 @@ fn a_small_manifest_has_defaults() {
     assert_eq!(manifest.host.data, Path::new("app/.tidemill"));
     assert_eq!(manifest.host.listen.to_string(), "127.0.0.1:8080");
     assert_eq!(manifest.kafka, None);
+    assert_eq!(manifest.guarantee, Guarantee::ExactlyOnce);
+    assert_eq!(manifest.max_ahead, Duration::from_secs(3600));
+    assert_eq!(manifest.host.state_memory, 256 << 20);
     let settle = &manifest.functions["settle"];
     assert_eq!(settle.module, Module::Path("app".into()));
     assert_eq!(settle.inputs, [(None, Input::Topic("user-trades".to_owned()))]);
@@ -58,10 +61,12 @@ fn every_key_is_read() {
         start = { timestamp = "2026-11-01T00:00:00Z" }
         on-missing-offset = "latest"
         commit-interval = "1s 500ms"
+        max-ahead = "5m"
         [host]
         data = "/var/lib/tidemill"
         workers = 3
         listen = "localhost:0"
+        state-memory = "1GiB"
         [kafka]
         "bootstrap.servers" = "localhost:9092"
         "sasl.username" = "${env:USER}-${env:ROLE:-reader}"
@@ -71,12 +76,23 @@ fn every_key_is_read() {
         replicas = 3
         timestamp = "json:ts"
         settings = { "retention.ms" = -1, cleanup.policy = "delete" }
+        [stores.per-symbol]
+        kind = "counter"
+        ttl = "5m"
+        [stores.seen]
+        [tables.known-users]
+        topic = "users"
+        [tables.rates]
+        topic = "topic:rates.daily"
+        broadcast = true
         [functions.settle-trades]
         module  = "code/../settle.wasm"
         inputs  = { trades = "user-trades", re-tries = "topic:fix.retries", other = "fix.again" }
         where   = { side = "BUY", level = 2, open = true }
         outputs = { large-ones = "large" }
         config  = { large-trade = 100000, names = ["a", { b = 1.5 }], since = 2026-01-01 }
+        stores  = ["per-symbol"]
+        tables  = []
         batch   = { records = 7, bytes = "1KiB" }
         limits  = { memory = "8MiB", time = "20ms", output = "1MB", log-line = "2KiB" }
         on-failure = { retries = 3, backoff = "1ms..1m" }
@@ -91,6 +107,39 @@ fn every_key_is_read() {
     assert_eq!(properties["sasl.username"], "ann-reader");
     assert_eq!(properties["linger.ms"], "5");
     assert_eq!(manifest.host.listen.to_string(), "127.0.0.1:0");
+    assert_eq!(manifest.guarantee, Guarantee::AtLeastOnce);
+    assert_eq!(manifest.max_ahead, Duration::from_secs(300));
+    assert_eq!(manifest.host.state_memory, 1 << 30);
+    assert_snapshot!(format!("{:#?}\n{:#?}", manifest.stores, manifest.tables), @r#"
+    {
+        "per_symbol": StoreSettings {
+            name: "per-symbol",
+            kind: Some(
+                Counter,
+            ),
+            ttl: Some(
+                300s,
+            ),
+        },
+        "seen": StoreSettings {
+            name: "seen",
+            kind: None,
+            ttl: None,
+        },
+    }
+    {
+        "known_users": TableSettings {
+            name: "known-users",
+            topic: "users",
+            broadcast: false,
+        },
+        "rates": TableSettings {
+            name: "rates",
+            topic: "rates.daily",
+            broadcast: true,
+        },
+    }
+    "#);
     assert_eq!(manifest.start, Start::Timestamp(Timestamp(1_793_491_200_000)));
     assert_snapshot!(format!("{:#?}", manifest.topics), @r#"
     {
@@ -134,6 +183,8 @@ fn every_key_is_read() {
             filter: {},
             outputs: {},
             config: {},
+            stores: None,
+            tables: None,
             batch: Batch {
                 records: 500,
                 bytes: 65536,
@@ -203,6 +254,14 @@ fn every_key_is_read() {
                 ],
                 "since": String("2026-01-01"),
             },
+            stores: Some(
+                {
+                    "per_symbol",
+                },
+            ),
+            tables: Some(
+                {},
+            ),
             batch: Batch {
                 records: 7,
                 bytes: 1024,
@@ -263,7 +322,7 @@ fn set_overrides_any_key() {
     ];
     assert_snapshot!(parse_set(&text, &[sets[0], sets[2]]).unwrap_err(), @r#"
     --set host.listen=8080: host.listen: found the number 8080; expected an address and a port, such as "127.0.0.1:8080"
-    --set host.wokers=2: host.wokers: unknown key; did you mean `workers`? known here: data, workers, listen
+    --set host.wokers=2: host.wokers: unknown key; did you mean `workers`? known here: data, workers, listen, state-memory
     "#);
     assert_snapshot!(parse_set(&text, &sets[..4]).unwrap_err(), @r"
     --set workers: no `=` in it; key=value, such as functions.settle.config.large_trade=5000
@@ -277,25 +336,25 @@ fn set_overrides_any_key() {
 fn several_problems_are_told_at_once_in_the_order_of_the_file() {
     let text = r#"
 app = "Trades"
-guarantee = "exactly-once"
+guarantee = "at-most-once"
 strat = "latest"
 [functions.settle]
 inputs = 3
 output = { settlements = "trade-settlements" }
 on-failure = { retries = -1, then = "pause" }
-[stores.completed]
-window = { tumbling = "60s" }
+[joins.completed]
+left = "orders"
 "#;
     assert_snapshot!(problems(text), @r#"
     app/tidemill.toml:2: app: found the text "Trades"; expected a name of lower-case letters, digits, `-` and `_` that starts with a letter, at most 63
-    app/tidemill.toml:3: guarantee: found "exactly-once", which this version does not have yet; write "at-least-once": no record is lost, but one may be handled again after a crash
-    app/tidemill.toml:4: strat: unknown key; did you mean `start`? known here: app, guarantee, start, on-missing-offset, commit-interval, host, kafka, topics, functions
+    app/tidemill.toml:3: guarantee: found the text "at-most-once"; expected "exactly-once" or "at-least-once"
+    app/tidemill.toml:4: strat: unknown key; did you mean `start`? known here: app, guarantee, start, on-missing-offset, commit-interval, max-ahead, host, kafka, topics, stores, tables, functions
     app/tidemill.toml:5: functions.settle.module: missing; write for instance module = "."
     app/tidemill.toml:6: functions.settle.inputs: found the number 3; expected a list of topics, or a table of the code's names to topics
-    app/tidemill.toml:7: functions.settle.output: unknown key; did you mean `outputs`? known here: module, inputs, where, outputs, config, batch, limits, on-failure, allow
+    app/tidemill.toml:7: functions.settle.output: unknown key; did you mean `outputs`? known here: module, inputs, where, outputs, config, stores, tables, batch, limits, on-failure, allow
     app/tidemill.toml:8: functions.settle.on-failure.retries: found the number -1; expected a number from 0 to 1000000
     app/tidemill.toml:8: functions.settle.on-failure.then: unknown key; known here: retries, backoff
-    app/tidemill.toml:9: stores: unknown key; known here: app, guarantee, start, on-missing-offset, commit-interval, host, kafka, topics, functions
+    app/tidemill.toml:9: joins: unknown key; known here: app, guarantee, start, on-missing-offset, commit-interval, max-ahead, host, kafka, topics, stores, tables, functions
     "#);
 }
 
@@ -318,7 +377,8 @@ fn says_what_is_wrong_at_the_top() {
         &settle(
             "[topics.\"a b\"]\n[topics.b]\npartitions = 0\ntimestamp = \"ts\"\nlate = \"c\"\nsettings = { a = [1] }",
         ),
-        &settle("[tables.users]\ntopic = \"users\""),
+        &format!("max-ahead = \"soon\"\n{}", settle("")),
+        &settle("[host]\nstate-memory = \"1MiB\""),
         &settle("[joins.a]\n[rekey.b]"),
         &settle("batch = { records = 99999999999999999999 }"),
     ];
@@ -337,7 +397,7 @@ fn says_what_is_wrong_at_the_top() {
     --
     app/tidemill.toml:2: not TOML: duplicate key
     --
-    app/tidemill.toml:1: guarantee: found the text "twice"; expected "at-least-once"
+    app/tidemill.toml:1: guarantee: found the text "twice"; expected "exactly-once" or "at-least-once"
     --
     app/tidemill.toml:1: start: found the text "now"; expected "earliest", "latest" or { timestamp = "2026-11-01T00:00:00Z" }
     --
@@ -350,11 +410,10 @@ fn says_what_is_wrong_at_the_top() {
     --
     app/tidemill.toml:1: commit-interval: found the text "0s"; expected a duration from "1ms" to "1m"
     --
-    app/tidemill.toml:1: commit_interval: unknown key; did you mean `commit-interval`? known here: app, guarantee, start, on-missing-offset, commit-interval, host, kafka, topics, functions
+    app/tidemill.toml:1: commit_interval: unknown key; did you mean `commit-interval`? known here: app, guarantee, start, on-missing-offset, commit-interval, max-ahead, host, kafka, topics, stores, tables, functions
     --
     app/tidemill.toml:6: host.workers: found the number 0; expected a number from 1 to 1024
     app/tidemill.toml:7: host.listen: found the text "8080"; expected an address and a port, such as "127.0.0.1:8080"
-    app/tidemill.toml:8: host.state-memory: unknown key; known here: data, workers, listen
     --
     app/tidemill.toml:5: topics."a b": no topic; expected a topic's name: letters, digits, `.`, `_` and `-`, at most 249
     app/tidemill.toml:7: topics.b.partitions: found the number 0; expected a number from 1 to 100000
@@ -362,10 +421,12 @@ fn says_what_is_wrong_at_the_top() {
     app/tidemill.toml:9: topics.b.late: unknown key; known here: partitions, replicas, timestamp, settings
     app/tidemill.toml:10: topics.b.settings.a: found a list; expected a text, a number, true or false
     --
-    app/tidemill.toml:5: tables: unknown key; known here: app, guarantee, start, on-missing-offset, commit-interval, host, kafka, topics, functions
+    app/tidemill.toml:1: max-ahead: found the text "soon"; expected a duration from "1ms" to "100years"
     --
-    app/tidemill.toml:5: joins: unknown key; known here: app, guarantee, start, on-missing-offset, commit-interval, host, kafka, topics, functions
-    app/tidemill.toml:6: rekey: unknown key; known here: app, guarantee, start, on-missing-offset, commit-interval, host, kafka, topics, functions
+    app/tidemill.toml:6: host.state-memory: found the text "1MiB"; expected a size from "8MiB" to "1TiB"
+    --
+    app/tidemill.toml:5: joins: unknown key; known here: app, guarantee, start, on-missing-offset, commit-interval, max-ahead, host, kafka, topics, stores, tables, functions
+    app/tidemill.toml:6: rekey: unknown key; known here: app, guarantee, start, on-missing-offset, commit-interval, max-ahead, host, kafka, topics, stores, tables, functions
     --
     app/tidemill.toml:5: the number 99999999999999999999; one of 64 bits
     "#);
@@ -442,6 +503,68 @@ fn says_what_is_wrong_with_a_function() {
     app/tidemill.toml:9: functions.F: no name; functions have lower-case letters, digits, `-` and `_`, and start with a letter
     --
     app/tidemill.toml:5: functions.G: no name; functions have lower-case letters, digits, `-` and `_`, and start with a letter
+    "#);
+}
+
+#[test]
+fn says_what_is_wrong_with_stores_and_tables() {
+    let cases = [
+        settle("[stores]\ntotal = 3\n[tables]\nusers = \"users\""),
+        settle("stores = 3\ntables = [3]"),
+        settle("[stores.Total]\n[stores.\"a b\"]\n[stores.meta]"),
+        settle("[stores.total]\nkind = \"count\"\nttl = \"0s\"\nkey = 1"),
+        settle("[stores.total]\nkind = 3\nttl = 60"),
+        settle(
+            "[stores.completed]\nwindow = { tumbling = \"60s\" }\ncompute = [\"count\"]\nfrom = \"settlements\"",
+        ),
+        settle("[tables.users]\n[tables.rates]\ntopic = \"a b\"\nbroadcast = \"yes\"\nkey = 1"),
+        settle("[stores.a-b]\n[stores.a_b]\n[tables.a-b]\ntopic = \"x\""),
+        settle(
+            "stores = [\"totals\", \"users\"]\ntables = [\"total\"]\n[stores.total]\n[tables.users]\ntopic = \"users\"",
+        ),
+        settle("stores = [\"total\"]\ntables = []"),
+        settle(
+            "[functions.other]\nmodule = \".\"\ninputs = [\"known_users\", \"total\", \"topic:total\"]\n[stores.total]\n[tables.known-users]\ntopic = \"users\"",
+        ),
+    ];
+    assert_snapshot!(cases.map(|text| problems(&text)).join("\n--\n"), @r#"
+    app/tidemill.toml:6: stores.total: found the number 3; expected a table with `kind` and `ttl`, both of which may be left out
+    app/tidemill.toml:8: tables.users: found the text "users"; expected a table with `topic` and perhaps `broadcast`
+    --
+    app/tidemill.toml:5: functions.settle.stores: found the number 3; expected a list of stores
+    app/tidemill.toml:6: functions.settle.tables: found the number 3; expected a list of tables
+    --
+    app/tidemill.toml:5: stores.Total: no name; stores have lower-case letters, digits, `-` and `_`, and start with a letter
+    app/tidemill.toml:6: stores."a b": no name; stores have lower-case letters, digits, `-` and `_`, and start with a letter
+    app/tidemill.toml:7: stores.meta: a name that is Tidemill's own; choose another one
+    --
+    app/tidemill.toml:6: stores.total.kind: found the text "count"; did you mean `counter`? known here: value, map, counter
+    app/tidemill.toml:7: stores.total.ttl: found the text "0s"; expected a duration from "1ms" to "100years"
+    app/tidemill.toml:8: stores.total.key: unknown key; known here: kind, ttl
+    --
+    app/tidemill.toml:6: stores.total.kind: found the number 3; expected "value", "map" or "counter"
+    app/tidemill.toml:7: stores.total.ttl: found the number 60; expected a duration from "1ms" to "100years"
+    --
+    app/tidemill.toml:6: stores.completed.window: windows and aggregates are not in this version yet; leave it out: a store here is a value, a map or a counter that functions write
+    app/tidemill.toml:7: stores.completed.compute: windows and aggregates are not in this version yet; leave it out: a store here is a value, a map or a counter that functions write
+    app/tidemill.toml:8: stores.completed.from: windows and aggregates are not in this version yet; leave it out: a store here is a value, a map or a counter that functions write
+    --
+    app/tidemill.toml:5: tables.users.topic: missing; write for instance topic = "users"
+    app/tidemill.toml:7: tables.rates.topic: found the text "a b"; expected a topic's name: letters, digits, `.`, `_` and `-`, at most 249
+    app/tidemill.toml:8: tables.rates.broadcast: found the text "yes"; expected true or false
+    app/tidemill.toml:9: tables.rates.key: unknown key; known here: topic, broadcast
+    --
+    app/tidemill.toml:6: stores.a_b: there is a store "a-b" already; stores and tables share their names, in which `-` and `_` are the same letter: choose another one
+    app/tidemill.toml:7: tables.a-b: there is a store "a-b" already; stores and tables share their names, in which `-` and `_` are the same letter: choose another one
+    --
+    app/tidemill.toml:5: functions.settle.stores: there is no [stores.totals]; did you mean `total`? known here: total
+    app/tidemill.toml:5: functions.settle.stores: there is no [stores.users]; known here: total
+    app/tidemill.toml:6: functions.settle.tables: there is no [tables.total]; known here: users
+    --
+    app/tidemill.toml:5: functions.settle.stores: there is no [stores.total]; add it, or take the name out of the list
+    --
+    app/tidemill.toml:7: functions.other.inputs: found "known_users", which is a table here; this version takes no table as an input: name the topic that is to be read, topic:known_users where one is called so
+    app/tidemill.toml:7: functions.other.inputs: found "total", which is a store here; this version takes no store as an input: name the topic that is to be read, topic:total where one is called so
     "#);
 }
 
@@ -530,7 +653,7 @@ proptest! {
 
     #[test]
     fn no_value_breaks_it(
-        key in "(app|start|kafka|host|topics\\.a|functions\\.[a-z]\\.(module|inputs|where|config|batch|limits|allow|on-failure))(\\.[a-z]{1,3})?",
+        key in "(app|start|kafka|host|max-ahead|topics\\.a|stores\\.a|tables\\.b|functions\\.[a-z]\\.(module|inputs|where|config|batch|limits|allow|on-failure|stores|tables))(\\.[a-z]{1,3})?",
         value in "(\"[a-z0-9.@:$\\{\\}-]{0,12}\"|-?[0-9]{1,20}|[0-9]\\.[0-9]e[0-9]|\\[.{0,9}\\]|\\{.{0,9}\\}|true|nan)",
         set in "[a-z.\"']{0,9}=?.{0,9}",
     ) {
