@@ -8,6 +8,7 @@ use std::{
 
 use super::{
     Edge, EventTime, Input, Node, OnFailure, Output, SubTopology, Topology, dead_letter_topic,
+    state,
 };
 use crate::{
     guest::{Capability, Component, Description, Limits, Role, Shape},
@@ -70,6 +71,7 @@ impl Topology {
         for settings in manifest.functions.values() {
             builder.find(settings, components);
         }
+        builder.check_stores();
         let nodes: Vec<(Node, &FunctionSettings)> = builder
             .functions
             .clone()
@@ -87,22 +89,23 @@ impl Topology {
 
 /// A function of the manifest and the code that was found for it.
 #[derive(Clone)]
-struct Found<'a> {
-    settings: &'a FunctionSettings,
+pub(super) struct Found<'a> {
+    pub(super) settings: &'a FunctionSettings,
     component: &'a Component,
     index: u32,
-    description: &'a Description,
+    pub(super) description: &'a Description,
 }
 
-struct Builder<'a> {
-    manifest: &'a Manifest,
-    problems: Vec<Problem>,
+pub(super) struct Builder<'a> {
+    pub(super) manifest: &'a Manifest,
+    pub(super) problems: Vec<Problem>,
     outputs: Vec<Arc<str>>,
-    functions: BTreeMap<&'a str, Found<'a>>,
+    pub(super) functions: BTreeMap<&'a str, Found<'a>>,
 }
 
 impl<'a> Builder<'a> {
-    fn problem(&mut self, function: &str, key: &str, found: String, right: String) {
+    /// Something is wrong with a function.
+    pub(super) fn problem(&mut self, function: &str, key: &str, found: String, right: String) {
         let key = format!("functions.{function}{}{key}", if key.is_empty() { "" } else { "." });
         self.problems.push(Problem { file: self.manifest.file.clone(), key, found, right });
     }
@@ -147,7 +150,8 @@ impl<'a> Builder<'a> {
 
     fn node(&mut self, function: &Found<'a>) -> (Node, &'a FunctionSettings) {
         let Found { settings, component, index, description } = function;
-        self.check_slots(settings, description);
+        self.check_state(settings, description);
+        self.check_shapes(settings, description);
         self.check_config(settings, description);
         self.check_grants(settings, component);
         let outputs = self.bind_outputs(settings, description);
@@ -173,15 +177,7 @@ impl<'a> Builder<'a> {
         (node, settings)
     }
 
-    fn check_slots(&mut self, settings: &FunctionSettings, description: &Description) {
-        for slot in &description.slots {
-            if !matches!(slot.role, Role::Output | Role::Config) {
-                let found =
-                    format!("the code declares `{}`, a {:?}", slot.name, slot.role).to_lowercase();
-                let right = "this version has no stores, tables, aggregates or timers".to_owned();
-                self.problem(&settings.name, "", found, right);
-            }
-        }
+    fn check_shapes(&mut self, settings: &FunctionSettings, description: &Description) {
         if let Some(source) = description.sources.iter().find(|source| source.shape != Shape::Plain)
         {
             let found = format!("the code takes {:?} input", source.shape).to_lowercase();
@@ -336,7 +332,11 @@ impl<'a> Builder<'a> {
     /// Groups nodes that share a topic or an edge, and draws the edges.
     fn connect(&mut self, nodes: Vec<(Node, &'a FunctionSettings)>) -> Topology {
         let manifest = self.manifest;
-        let groups = group(nodes.iter().map(|(_, settings)| *settings));
+        let groups = group(nodes.iter().map(|(_, settings)| {
+            let stores = self.functions.get(settings.name.as_str()).into_iter();
+            let stores = stores.flat_map(|found| state::stores(found.description));
+            (*settings, stores.map(|slot| slot.name.as_str()).collect())
+        }));
         let mut parts = Vec::new();
         for names in groups {
             let names = self.in_order(&names);
@@ -369,7 +369,8 @@ impl<'a> Builder<'a> {
                 }
                 members.push(node);
             }
-            parts.push(Arc::new(part(manifest, &names, inputs, members)));
+            let stores = self.bind(&names, &mut members);
+            parts.push(Arc::new(part(manifest, &names, inputs, members, stores)));
         }
         Topology { app: manifest.app.as_str().into(), parts, outputs: self.outputs.clone() }
     }
@@ -407,16 +408,19 @@ fn known_names(what: &str, known: &BTreeSet<&str>) -> String {
     }
 }
 
-/// Functions that share a topic or an edge belong together.
-fn group<'a>(functions: impl Iterator<Item = &'a FunctionSettings>) -> Vec<BTreeSet<&'a str>> {
+/// Functions that share a topic, an edge or a store belong together.
+fn group<'a>(
+    functions: impl Iterator<Item = (&'a FunctionSettings, Vec<&'a str>)>,
+) -> Vec<BTreeSet<&'a str>> {
     let mut groups: Vec<(BTreeSet<&str>, BTreeSet<String>)> = Vec::new();
-    for settings in functions {
+    for (settings, stores) in functions {
         let mut names = BTreeSet::from([settings.name.as_str()]);
         let mut links = BTreeSet::from([format!("function {}", settings.name)]);
         links.extend(settings.inputs.iter().map(|(_, input)| match input {
             manifest::Input::Topic(topic) => format!("topic {topic}"),
             manifest::Input::Function { function, .. } => format!("function {function}"),
         }));
+        links.extend(stores.into_iter().map(|store| format!("store {store}")));
         let (joined, rest): (Vec<_>, Vec<_>) =
             groups.into_iter().partition(|(_, have)| !have.is_disjoint(&links));
         for (more_names, more_links) in joined {
@@ -436,6 +440,7 @@ fn part(
     names: &[&str],
     inputs: BTreeMap<&str, Vec<Edge>>,
     nodes: Vec<Node>,
+    state: state::Bound,
 ) -> SubTopology {
     let inputs = inputs.into_iter().map(|(topic, mut readers)| {
         readers.sort_by_key(|edge| edge.node);
@@ -451,13 +456,17 @@ fn part(
         .iter()
         .filter_map(|name| manifest.functions.get(*name))
         .map(|settings| settings.batch);
+    // Where several functions write to a store, the records must go through all of them one after another.
+    let one_by_one = state::has_several_writers(&nodes);
+    let records = batches.clone().map(|batch| batch.records as usize).min().unwrap_or(1);
     SubTopology {
-        name: names.first().copied().unwrap_or_default().into(),
-        stores: Vec::new(),
-        timers: Vec::new(),
+        name: state.part,
+        stores: state.stores,
+        timers: state.timers,
         inputs: inputs.collect(),
         nodes,
-        batch_records: batches.clone().map(|batch| batch.records as usize).min().unwrap_or(1),
+        max_ahead: manifest.max_ahead,
+        batch_records: if one_by_one { 1 } else { records },
         batch_bytes: batches.map(|batch| batch.bytes).min().unwrap_or(1),
     }
 }

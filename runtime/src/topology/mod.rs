@@ -5,15 +5,20 @@
 //! name left. Nothing here touches a broker or a file.
 
 mod build;
+pub mod codec;
+mod state;
+#[cfg(test)]
+pub(crate) mod tests;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 pub use build::{Error, Problem};
+pub use codec::Codecs;
 
 use crate::{
-    guest::{Binding, Capability, Component, Limits},
+    guest::{Binding, Capability, Component, Limits, Role},
     record::TopicPartition,
-    store::StoreSpec,
+    store::{Kind, StoreSpec},
 };
 
 /// An app as a graph.
@@ -30,7 +35,8 @@ pub struct Topology {
 /// Nodes that work together on equal partition numbers of some topics.
 #[derive(Debug)]
 pub struct SubTopology {
-    /// The name of its first function: part of the name of its meta topic.
+    /// The name of its first function that has state, else of its first function, as code spells it: part of the name
+    /// of its meta topic.
     pub name: Arc<str>,
     /// The topics read, by name.
     pub inputs: Vec<Input>,
@@ -38,12 +44,36 @@ pub struct SubTopology {
     pub nodes: Vec<Node>,
     /// Its stores and tables, and last, where there are stores or timers, the meta store.
     pub stores: Vec<StoreSpec>,
-    /// Its timers, as `function.timer`, by number.
+    /// Its timers, as `function.timer`, by number; both as code spells them.
     pub timers: Vec<Arc<str>>,
     /// A turn of a task takes so many records at most.
     pub batch_records: usize,
     /// A turn of a task takes so many bytes at most.
     pub batch_bytes: usize,
+    /// A record whose time is further ahead of the wall clock is rejected.
+    pub max_ahead: Duration,
+}
+
+/// A store or table, and where it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StoreAt<'a> {
+    /// Index into [`Topology::parts`].
+    pub part: usize,
+    /// Index into [`SubTopology::stores`].
+    pub store: usize,
+    /// What it is.
+    pub spec: &'a StoreSpec,
+}
+
+/// The topic of a store or table as the broker has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoreTopic {
+    /// Tells it from an earlier or later one of the same name.
+    pub id: String,
+    /// How many partitions it has.
+    pub partitions: u32,
+    /// Bytes of key and value at most.
+    pub record_bytes_max: usize,
 }
 
 /// A topic that is read.
@@ -144,6 +174,28 @@ impl Topology {
         self.parts.iter().flat_map(|part| &part.nodes)
     }
 
+    /// All stores that have a changelog, the meta stores among them.
+    pub fn changelogs(&self) -> impl Iterator<Item = StoreAt<'_>> {
+        self.stores().filter(|at| at.spec.kind != Kind::Table)
+    }
+
+    /// All tables, in each sub-topology that looks into them.
+    pub fn tables(&self) -> impl Iterator<Item = StoreAt<'_>> {
+        self.stores().filter(|at| at.spec.kind == Kind::Table)
+    }
+
+    fn stores(&self) -> impl Iterator<Item = StoreAt<'_>> {
+        self.parts.iter().enumerate().flat_map(|(part, sub)| {
+            let stores = sub.stores.iter().enumerate();
+            stores.map(move |(store, spec)| StoreAt { part, store, spec })
+        })
+    }
+
+    /// How functions encode what is in a store or table; the name is spelt as in code.
+    pub fn codecs(&self, store: &str) -> Option<Codecs> {
+        self.parts.iter().find_map(|part| part.codecs(store))
+    }
+
     /// Which sub-topology reads a topic, and as which of its inputs.
     pub fn reader(&self, topic: &str) -> Option<(usize, usize)> {
         self.parts.iter().enumerate().find_map(|(part, sub)| {
@@ -152,15 +204,22 @@ impl Topology {
         })
     }
 
-    /// Whether tasks of `other` can go on with what this one began: the same inputs in the same parts.
+    /// Whether tasks of `other` can go on with what this one began: the same parts, with the same inputs, stores,
+    /// tables and timers.
     pub fn reads_as(&self, other: &Topology) -> bool {
-        let inputs = |topology: &Topology| -> Vec<Vec<Arc<str>>> {
-            let topics = |part: &Arc<SubTopology>| {
+        let same = |one: &SubTopology, other: &SubTopology| {
+            let topics = |part: &SubTopology| -> Vec<Arc<str>> {
                 part.inputs.iter().map(|input| Arc::clone(&input.topic)).collect()
             };
-            topology.parts.iter().map(topics).collect()
+            one.name == other.name
+                && topics(one) == topics(other)
+                && one.stores == other.stores
+                && one.timers == other.timers
         };
-        self.app == other.app && inputs(self) == inputs(other) && self.outputs == other.outputs
+        self.app == other.app
+            && self.outputs == other.outputs
+            && self.parts.len() == other.parts.len()
+            && self.parts.iter().zip(&other.parts).all(|(one, other)| same(one, other))
     }
 }
 
@@ -169,8 +228,40 @@ pub fn dead_letter_topic(app: &str, function: &str) -> String {
     format!("{app}.{function}.dlq")
 }
 
+/// The name of a store's changelog topic.
+pub fn changelog_topic(app: &str, store: &str) -> String {
+    format!("{app}.{store}.changelog")
+}
+
+/// The name of the topic that keeps timers and progress of a sub-topology.
+pub fn meta_topic(app: &str, part: &str) -> String {
+    format!("{app}.{part}.meta")
+}
+
 /// Where a task's inputs are.
 impl SubTopology {
+    /// How functions encode what is in a store or table.
+    pub fn codecs(&self, store: &str) -> Option<Codecs> {
+        self.nodes.iter().find_map(|node| {
+            let slots = &node.component.descriptions().get(node.index as usize)?.slots;
+            let bound = node.bindings.iter().zip(slots).find(|(binding, _)| match binding {
+                Some(Binding::Store(index) | Binding::Table(index)) => {
+                    *self.stores[*index].name == *store
+                }
+                Some(Binding::Timer(_)) | None => false,
+            });
+            bound.map(|(_, slot)| Codecs {
+                entry: if slot.role == Role::Map { slot.key.clone() } else { String::new() },
+                value: slot.value.clone(),
+            })
+        })
+    }
+
+    /// Whether one of its stores is used by several functions, which must then meet its keys in one task.
+    pub fn shares_a_store(&self) -> bool {
+        state::has_several_writers(&self.nodes)
+    }
+
     /// The partitions a task reads.
     pub fn partitions(&self, partition: u32) -> impl Iterator<Item = TopicPartition> {
         self.inputs
