@@ -34,7 +34,7 @@ use crate::{
 use thread::{Command, Runner};
 
 pub(crate) use code::prepare;
-pub(crate) use topics::ensure;
+pub(crate) use topics::{Topics, ensure};
 
 /// How long a stopping worker waits for its outputs to be acknowledged.
 const STOP_PATIENCE: Duration = Duration::from_secs(30);
@@ -141,7 +141,7 @@ impl App {
     /// With all that is wrong; nothing is running then.
     pub fn start(settings: AppSettings) -> Result<App, Error> {
         let topology = Arc::new(Topology::build(&settings.manifest, &settings.components)?);
-        let record_bytes_max = ensure(&settings, &topology)?;
+        let Topics { record_bytes_max, .. } = ensure(&settings, &topology)?;
         let code = prepare(&topology, &settings.clock, record_bytes_max.clone())?;
         let board = Board::default();
         // Shown from the start, before the first worker has come to life.

@@ -6,75 +6,142 @@ use super::{AppSettings, Error};
 use crate::{
     broker::{Admin, NewTopic, Topic},
     manifest::{Manifest, TopicSettings},
-    topology::{SubTopology, Topology},
+    topology::{StoreTopic, SubTopology, Topology},
 };
+
+mod state;
+#[cfg(test)]
+mod tests;
 
 /// What a record costs beside key, value and headers, in its batch: an upper bound.
 const RECORD_OVERHEAD_BYTES: usize = 512;
 
-/// Creates what is declared and absent, checks what is there, and answers the largest record of each output topic.
-pub(crate) fn ensure(settings: &AppSettings, topology: &Topology) -> Result<Vec<usize>, Error> {
+/// What is known of the topics once they are as they must be.
+#[derive(Debug, Clone)]
+pub(crate) struct Topics {
+    /// The largest record of each output topic.
+    pub record_bytes_max: Vec<usize>,
+    /// The topics of stores and tables, as [`SubTopology::stores`] has them, by part.
+    pub stores: Vec<Vec<StoreTopic>>,
+}
+
+/// Creates what is declared and absent, and what is the app's own; checks what is there.
+pub(crate) fn ensure(settings: &AppSettings, topology: &Topology) -> Result<Topics, Error> {
     let admin = settings.broker.admin()?;
-    let mut problems = Vec::new();
-    let mut partitions = BTreeMap::new();
-    for topic in topology.topics().chain(&topology.outputs) {
-        if partitions.contains_key(&**topic) || is_dead_letters(topology, topic) {
-            continue;
-        }
-        match check(settings, admin.as_ref(), topic)? {
-            Ok(found) => {
-                partitions.insert(topic.to_string(), found.partitions);
+    Checked { manifest: &settings.manifest, admin: admin.as_ref(), creates: settings.create_topics }
+        .ensure(topology)
+}
+
+/// What is checked, and how.
+struct Checked<'a> {
+    manifest: &'a Manifest,
+    admin: &'a dyn Admin,
+    /// Whether topics that the manifest does not declare are created too.
+    creates: bool,
+}
+
+impl Checked<'_> {
+    fn ensure(&self, topology: &Topology) -> Result<Topics, Error> {
+        let mut problems = Vec::new();
+        let mut partitions = Partitions::new();
+        let tables: BTreeMap<&str, Option<usize>> = state::tables(topology);
+        // Tables before outputs: where the app writes to one, it is to be created as a table.
+        let named = topology.topics().map(|topic| &**topic).chain(tables.keys().copied());
+        let named = named.chain(topology.outputs.iter().map(|topic| &**topic));
+        for topic in named {
+            if partitions.contains_key(topic) || is_dead_letters(topology, topic) {
+                continue;
             }
-            Err(problem) => problems.push(problem),
+            let part = tables.get(topic).map(|part| part.map(|part| &topology.parts[part]));
+            let wanted = match part {
+                None => Wanted::default(),
+                Some(part) => Wanted {
+                    partitions: part.and_then(|part| needed(part, &partitions)),
+                    settings: BTreeMap::from([("cleanup.policy".to_owned(), "compact".to_owned())]),
+                },
+            };
+            match self.check(topic, wanted)? {
+                Ok(found) => {
+                    partitions.insert(topic.to_owned(), found.partitions);
+                }
+                Err(problem) => problems.push(problem),
+            }
         }
+        for part in &topology.parts {
+            problems.extend(co_partitioned(part, &partitions));
+            let unfit = state::tables_fit(part, &partitions).into_iter();
+            problems.extend(unfit.map(|problem| format!("{}: {problem}", self.manifest.file)));
+        }
+        if !problems.is_empty() {
+            return Err(Error::Topic(problems.join("\n")));
+        }
+        create_dead_letters(self.admin, topology, &partitions)?;
+        let stores = self.ensure_stores(topology, &partitions)?;
+        let outputs = topology.outputs.iter();
+        let record_bytes_max = outputs
+            .map(|topic| record_bytes_max(self.admin, topic))
+            .collect::<Result<_, Error>>()?;
+        Ok(Topics { record_bytes_max, stores })
     }
-    for part in &topology.parts {
-        problems.extend(co_partitioned(part, &partitions));
+
+    fn check(&self, topic: &str, wanted: Wanted) -> Result<Result<Topic, String>, Error> {
+        let Checked { manifest, admin, creates } = *self;
+        let declared = manifest.topics.get(topic);
+        if let Some(found) = admin.topic(topic)? {
+            let right = declared
+                .and_then(|declared| declared.partitions)
+                .filter(|right| *right != found.partitions);
+            return Ok(match right {
+                None => Ok(found),
+                Some(right) => Err(format!(
+                    "{}: topics.{topic}.partitions: the topic has {} partitions, not {right}; write {}, or use another topic",
+                    manifest.file, found.partitions, found.partitions
+                )),
+            });
+        }
+        if declared.is_none() && !creates {
+            return Ok(Err(absent(manifest, topic)));
+        }
+        self.create(topic, wanted).map(Ok)
     }
-    if !problems.is_empty() {
-        return Err(Error::Topic(problems.join("\n")));
+
+    /// Creates a topic, and answers what the broker then shows.
+    fn create(&self, topic: &str, mut wanted: Wanted) -> Result<Topic, Error> {
+        let Checked { manifest, admin, .. } = *self;
+        let empty = TopicSettings::default();
+        let declared = manifest.topics.get(topic).unwrap_or(&empty);
+        wanted.settings.extend(declared.settings.clone());
+        admin.create(&NewTopic {
+            name: topic.to_owned(),
+            partitions: declared.partitions.or(wanted.partitions),
+            replicas: declared.replicas,
+            settings: wanted.settings,
+        })?;
+        tracing::info!(app = manifest.app.as_str(), topic, "created");
+        let missing = || {
+            Error::Topic(format!("topic `{topic}` was created, but the broker does not show it"))
+        };
+        admin.topic(topic)?.ok_or_else(missing)
     }
-    create_dead_letters(admin.as_ref(), topology, &partitions)?;
-    topology.outputs.iter().map(|topic| record_bytes_max(admin.as_ref(), topic)).collect()
+}
+
+/// How many partitions each topic has.
+type Partitions = BTreeMap<String, u32>;
+
+/// What a topic is created with where the manifest does not say otherwise.
+#[derive(Default)]
+struct Wanted {
+    partitions: Option<u32>,
+    settings: BTreeMap<String, String>,
 }
 
 fn is_dead_letters(topology: &Topology, topic: &str) -> bool {
     topology.nodes().any(|node| *topology.outputs[node.dead_letters] == *topic)
 }
 
-fn check(
-    settings: &AppSettings,
-    admin: &dyn Admin,
-    topic: &str,
-) -> Result<Result<Topic, String>, Error> {
-    let manifest = &settings.manifest;
-    let declared = manifest.topics.get(topic);
-    if let Some(found) = admin.topic(topic)? {
-        let right = declared
-            .and_then(|declared| declared.partitions)
-            .filter(|right| *right != found.partitions);
-        return Ok(match right {
-            None => Ok(found),
-            Some(right) => Err(format!(
-                "{}: topics.{topic}.partitions: the topic has {} partitions, not {right}; write {}, or use another topic",
-                manifest.file, found.partitions, found.partitions
-            )),
-        });
-    }
-    if declared.is_none() && !settings.create_topics {
-        return Ok(Err(absent(manifest, topic)));
-    }
-    let empty = TopicSettings::default();
-    let declared = declared.unwrap_or(&empty);
-    admin.create(&NewTopic {
-        name: topic.to_owned(),
-        partitions: declared.partitions,
-        replicas: declared.replicas,
-        settings: declared.settings.clone(),
-    })?;
-    tracing::info!(app = manifest.app.as_str(), topic, "created");
-    let found = admin.topic(topic)?;
-    Ok(found.ok_or_else(|| format!("topic `{topic}` was created, but the broker does not show it")))
+/// How many partitions the tasks of a part have.
+fn needed(part: &SubTopology, partitions: &Partitions) -> Option<u32> {
+    part.inputs.iter().filter_map(|input| partitions.get(&*input.topic)).max().copied()
 }
 
 fn absent(manifest: &Manifest, topic: &str) -> String {
@@ -86,7 +153,7 @@ fn absent(manifest: &Manifest, topic: &str) -> String {
 }
 
 /// Records with equal keys must meet in one task.
-fn co_partitioned(part: &SubTopology, partitions: &BTreeMap<String, u32>) -> Option<String> {
+fn co_partitioned(part: &SubTopology, partitions: &Partitions) -> Option<String> {
     let counts: Vec<(&str, u32)> = part
         .inputs
         .iter()
@@ -95,9 +162,13 @@ fn co_partitioned(part: &SubTopology, partitions: &BTreeMap<String, u32>) -> Opt
     let (first, rest) = counts.split_first()?;
     let other = rest.iter().find(|(_, count)| *count != first.1)?;
     let functions: Vec<&str> = part.nodes.iter().map(|node| &*node.name).collect();
+    let (why, way_out) = match part.shares_a_store() {
+        true => (" since they share a store", "another topic, or a store of its own"),
+        false => ("", "another topic"),
+    };
     Some(format!(
-        "functions {} read topics that must have equally many partitions: `{}` has {} and `{}` has {}; give one of them \
-         another topic",
+        "functions {} read topics that must have equally many partitions{why}: `{}` has {} and `{}` has {}; give one of \
+         them {way_out}",
         functions.join(", "),
         first.0,
         first.1,
@@ -110,16 +181,10 @@ fn co_partitioned(part: &SubTopology, partitions: &BTreeMap<String, u32>) -> Opt
 fn create_dead_letters(
     admin: &dyn Admin,
     topology: &Topology,
-    partitions: &BTreeMap<String, u32>,
+    partitions: &Partitions,
 ) -> Result<(), Error> {
     for part in &topology.parts {
-        let needed = part
-            .inputs
-            .iter()
-            .filter_map(|input| partitions.get(&*input.topic))
-            .max()
-            .copied()
-            .unwrap_or(1);
+        let needed = needed(part, partitions).unwrap_or(1);
         for node in &part.nodes {
             let topic = &topology.outputs[node.dead_letters];
             match admin.topic(topic)? {

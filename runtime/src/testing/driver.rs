@@ -102,7 +102,7 @@ impl TaskDriver {
             clock: dyn_clock,
             observer: Some(Arc::clone(&effects) as _),
         };
-        let record_bytes_max = supervisor::ensure(&settings, &topology)?;
+        let supervisor::Topics { record_bytes_max, .. } = supervisor::ensure(&settings, &topology)?;
         let code = supervisor::prepare(&topology, &settings.clock, record_bytes_max)?;
         let mut driver = TaskDriver { settings, log, clock, code, effects, worker: None };
         driver.worker = Some(driver.make()?);
