@@ -10,7 +10,7 @@ use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_m
 use tidemill::guest::{
     Component, Engine, EngineSettings, Instance, InstanceSettings, Invoke, Limits,
 };
-use tidemill_layout::{BatchWriter, Entry, Headers, Origin, Outcome};
+use tidemill_layout::{BatchWriter, Entry, Headers, Kind, Origin, Outcome};
 
 fn guest(engine: &Engine) -> Component {
     let component =
@@ -42,6 +42,7 @@ fn round(
     batch.origin(Origin { topic: "trades", partition: 0 });
     for (offset, (key, value)) in (0..).zip(keys.iter().zip(values)) {
         batch.entry(&Entry {
+            kind: Kind::Record,
             source: 0,
             origin: 0,
             attempt: 0,

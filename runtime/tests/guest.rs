@@ -14,7 +14,7 @@ use tidemill::{
     },
     record::Timestamp,
 };
-use tidemill_layout::{BatchWriter, Entry, Failure, Headers, Origin, Outcome};
+use tidemill_layout::{BatchWriter, Entry, Failure, Headers, Kind, Origin, Outcome};
 
 fn engine() -> &'static Engine {
     static ENGINE: OnceLock<Engine> = OnceLock::new();
@@ -55,6 +55,7 @@ fn batch(values: &[&str]) -> Vec<u8> {
     batch.origin(Origin { topic: "t", partition: 3 });
     for (offset, value) in (0..).zip(values) {
         batch.entry(&Entry {
+            kind: Kind::Record,
             source: 0,
             origin: 0,
             attempt: 0,

@@ -91,10 +91,11 @@ pub(crate) fn description() -> Description {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bindings::tidemill::function::plain::Origin;
+    use crate::bindings::tidemill::function::plain::{Kind, Origin};
 
     fn message(value: Option<&str>) -> Message {
         Message {
+            kind: Kind::Record,
             source: 0,
             origin: Origin { topic: "t".to_owned(), partition: 0, offset: 0 },
             timestamp: 0,

@@ -8,7 +8,6 @@ use crate::{
 /// The size of an entry's header.
 pub const ENTRY_BYTES: usize = 40;
 const HEAD_BYTES: usize = 16;
-const KIND_RECORD: u8 = 0;
 
 /// Where records come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,18 +18,47 @@ pub struct Origin<'a> {
     pub partition: u32,
 }
 
-/// A record as a function sees it.
+/// What an entry is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub enum Kind {
+    /// A record of an input.
+    #[default]
+    Record,
+    /// A timer that fired.
+    Timer,
+}
+
+impl Kind {
+    fn of(byte: u8) -> Option<Self> {
+        match byte {
+            0 => Some(Kind::Record),
+            1 => Some(Kind::Timer),
+            _ => None,
+        }
+    }
+
+    fn byte(self) -> u8 {
+        match self {
+            Kind::Record => 0,
+            Kind::Timer => 1,
+        }
+    }
+}
+
+/// A record, or a timer that fired, as a function sees it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Entry<'a> {
-    /// Index into the sources of the function's description.
+    /// Which of the two.
+    pub kind: Kind,
+    /// Of a record: index into the sources of the function's description. Of a timer: index into its slots.
     pub source: u16,
     /// Index into the origins of the batch.
     pub origin: u16,
-    /// How often the record has failed before; saturates.
+    /// How often the entry has failed before; saturates.
     pub attempt: u16,
-    /// Offset in its topic and partition.
+    /// Offset in its topic and partition; of a timer -1.
     pub offset: i64,
-    /// Milliseconds since the Unix epoch.
+    /// Milliseconds since the Unix epoch; of a timer, when it was due.
     pub timestamp: i64,
     /// `None` is null, which is not the same as empty.
     pub key: Option<&'a [u8]>,
@@ -88,7 +116,7 @@ impl BatchWriter {
     #[inline]
     pub fn entry(&mut self, entry: &Entry<'_>) {
         let mut header = [0; ENTRY_BYTES];
-        header[0] = KIND_RECORD;
+        header[0] = entry.kind.byte();
         header[2..4].copy_from_slice(&entry.source.to_le_bytes());
         header[4..6].copy_from_slice(&entry.origin.to_le_bytes());
         header[6..8].copy_from_slice(&entry.attempt.to_le_bytes());
@@ -217,9 +245,7 @@ impl<'a> Entries<'a> {
     fn read(&mut self) -> Result<Entry<'a>, Malformed> {
         let start = self.reader.malformed("unknown entry kind");
         let header = self.reader.array::<ENTRY_BYTES>()?;
-        if header[0] != KIND_RECORD {
-            return Err(start);
-        }
+        let Some(kind) = Kind::of(header[0]) else { return Err(start) };
         let origin = u16::from_le_bytes([header[4], header[5]]);
         if origin >= self.origins {
             return Err(Malformed { what: "unknown origin", ..start });
@@ -230,6 +256,7 @@ impl<'a> Entries<'a> {
         let headers =
             if headers == 0 { Headers::EMPTY } else { Headers::parse(self.reader.take(headers)?)? };
         Ok(Entry {
+            kind,
             source: u16::from_le_bytes([header[2], header[3]]),
             origin,
             attempt: u16::from_le_bytes([header[6], header[7]]),

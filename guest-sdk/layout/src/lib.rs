@@ -17,18 +17,18 @@
 //!
 //! | at | type | entry header, [`ENTRY_BYTES`] |
 //! |---|---|---|
-//! | 0 | u8 | kind: 0 is a record; others are reserved for timers, joined rows and windowed results |
+//! | 0 | u8 | [`Kind`]: 0 a record, 1 a timer that fired; others are reserved for joined rows and windowed results |
 //! | 1 | u8 | reserved, 0 |
-//! | 2 | u16 | source: index into the `sources` of the function's description |
-//! | 4 | u16 | origin: index into the origins of this batch |
-//! | 6 | u16 | attempt: how often the record has failed before; 65535 for more |
-//! | 8 | i64 | offset in its topic and partition |
-//! | 16 | i64 | timestamp, milliseconds since the Unix epoch |
+//! | 2 | u16 | source: of a record, index into the `sources` of the function's description; of a timer, into its `slots` |
+//! | 4 | u16 | origin: index into the origins of this batch; that of a timer has an empty topic |
+//! | 6 | u16 | attempt: how often the entry has failed before; 65535 for more |
+//! | 8 | i64 | offset in its topic and partition; of a timer -1 |
+//! | 16 | i64 | timestamp, milliseconds since the Unix epoch; of a timer, when it was due |
 //! | 24 | i32 | length of the key, -1 for null |
 //! | 28 | i32 | length of the value, -1 for null |
 //! | 32 | u32 | length of the encoded headers |
 //! | 36 | u32 | reserved, 0 |
-//! | 40 | | key, value, headers |
+//! | 40 | | key, value, headers; of a timer, the key it was set under, its payload, and no headers |
 //!
 //! # Outcome (guest to host)
 //! | at | type | head, 32 bytes |
@@ -36,7 +36,7 @@
 //! | 0 | u32 | [`VERSION`] |
 //! | 4 | u32 | handled: how many entries, from the front |
 //! | 8 | u32 | number of emissions |
-//! | 12 | u32 | failure of the next entry: 0 none, 1 error, 2 reject, 3 retry |
+//! | 12 | u32 | failure of the next entry: 0 none, 1 error, 2 reject, 3 retry, 4 state |
 //! | 16 | i64 | delay of a retry in milliseconds, -1 for the host's choice |
 //! | 24 | u32 | length of the failure's reason (UTF-8), which is last |
 //! | 28 | u32 | total length in bytes, this head included |
@@ -61,7 +61,7 @@ mod headers;
 mod outcome;
 mod read;
 
-pub use batch::{Batch, BatchWriter, ENTRY_BYTES, Entries, Entry, Origin};
+pub use batch::{Batch, BatchWriter, ENTRY_BYTES, Entries, Entry, Kind, Origin};
 pub use headers::{Header, Headers, HeadersWriter};
 pub use outcome::{
     EMISSION_BYTES, Emission, Emissions, Failure, HeaderPart, Mark, Outcome, OutcomeWriter, Part,

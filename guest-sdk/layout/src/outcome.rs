@@ -66,6 +66,8 @@ pub enum Failure<'a> {
         /// Why.
         reason: &'a str,
     },
+    /// Bytes of the function's state, or of a table's row, are not what it reads them as.
+    State(&'a str),
 }
 
 /// A point in an outcome to go back to: see [`OutcomeWriter::mark`].
@@ -187,6 +189,7 @@ impl OutcomeWriter {
             Some(Failure::Retry { after_ms, reason }) => {
                 (3, after_ms.map_or(-1, |delay| i64::try_from(delay).unwrap_or(i64::MAX)), reason)
             }
+            Some(Failure::State(reason)) => (4, -1, reason),
         };
         self.bytes.extend_from_slice(reason.as_bytes());
         let total = length32(self.bytes.len());
@@ -296,6 +299,7 @@ fn failure(kind: u32, delay: i64, reason: &str) -> Result<Option<Failure<'_>>, M
         1 => Some(Failure::Error(reason)),
         2 => Some(Failure::Reject(reason)),
         3 => Some(Failure::Retry { after_ms: u64::try_from(delay).ok(), reason }),
+        4 => Some(Failure::State(reason)),
         _ => return Err(Malformed { at: 12, what: "unknown failure" }),
     })
 }

@@ -18,7 +18,9 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     time::Duration,
 };
-use tidemill_layout::{BatchWriter, Emission, Entry, Failure, HeaderPart, Origin, Outcome, Part};
+use tidemill_layout::{
+    BatchWriter, Emission, Entry, Failure, HeaderPart, Kind, Origin, Outcome, Part,
+};
 
 /// A driver of the function: `driver::<settle>()`.
 pub fn driver<F: Function>() -> Driver<F> {
@@ -165,6 +167,7 @@ impl<F: Function> Driver<F> {
             .collect();
         for (input, origin) in inputs.iter().zip(origins) {
             batch.entry(&Entry {
+                kind: Kind::Record,
                 source: self.source(input),
                 origin,
                 attempt: input.attempt,
@@ -217,6 +220,7 @@ impl<F: Function> Driver<F> {
             Failure::Retry { after_ms, reason } => {
                 (Reaction::Retry(after_ms.map(Duration::from_millis)), reason)
             }
+            Failure::State(reason) => (Reaction::State, reason),
         };
         effects.failed.push(Failed { index: from + handled, reaction, reason: reason.to_owned() });
         handled + 1

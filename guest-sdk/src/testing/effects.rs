@@ -53,6 +53,8 @@ pub enum Reaction {
     Reject,
     /// That it be tried again, after a delay.
     Retry(Option<Duration>),
+    /// That the task pause: bytes of its state do not decode.
+    State,
 }
 
 /// A line that a function logged.
@@ -147,6 +149,7 @@ impl fmt::Display for Failed {
         match self.reaction {
             Reaction::Error => write!(f, "error: {}", self.reason),
             Reaction::Reject => write!(f, "reject: {}", self.reason),
+            Reaction::State => write!(f, "state: {}", self.reason),
             Reaction::Retry(None) => write!(f, "retry: {}", self.reason),
             Reaction::Retry(Some(after)) => {
                 write!(f, "retry after {} ms: {}", after.as_millis(), self.reason)

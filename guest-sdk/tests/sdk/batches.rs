@@ -1,6 +1,6 @@
 //! How a batch goes through, seen from the host: the component's own entry points and the bytes they exchange.
 
-use tidemill_layout::{BatchWriter, Entry, Failure, Headers, Origin, Outcome, Part};
+use tidemill_layout::{BatchWriter, Entry, Failure, Headers, Kind, Origin, Outcome, Part};
 use tidemill_sdk::macros::{Export, handle, init};
 use tidemill_sdk::prelude::*;
 
@@ -24,6 +24,7 @@ fn batch(values: &[&str]) -> Vec<u8> {
     for (value, offset) in values.iter().zip(0..) {
         let value = Some(value.as_bytes());
         batch.entry(&Entry {
+            kind: Kind::Record,
             source: 0,
             origin,
             attempt: 0,

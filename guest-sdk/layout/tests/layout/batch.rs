@@ -2,9 +2,12 @@
 
 use crate::strategies::{self, owned};
 use proptest::prelude::*;
-use tidemill_layout::{Batch, BatchWriter, ENTRY_BYTES, Entry, Headers, HeadersWriter, Origin};
+use tidemill_layout::{
+    Batch, BatchWriter, ENTRY_BYTES, Entry, Headers, HeadersWriter, Kind, Origin,
+};
 
 const ENTRY: Entry<'_> = Entry {
+    kind: Kind::Record,
     source: 0,
     origin: 0,
     attempt: 0,
@@ -26,7 +29,7 @@ proptest! {
         let entries = read.entries().collect::<Result<Vec<_>, _>>().unwrap();
         prop_assert_eq!(entries.len(), batch.entries.len());
         for (read, written) in entries.iter().zip(&batch.entries) {
-            prop_assert_eq!(read.source, written.source);
+            prop_assert_eq!((read.kind, read.source), (written.kind, written.source));
             prop_assert_eq!(usize::from(read.origin), written.origin.index(batch.origins.len()));
             prop_assert_eq!(read.attempt, written.attempt);
             prop_assert_eq!((read.offset, read.timestamp), (written.offset, written.timestamp));
@@ -53,6 +56,7 @@ fn bytes_are_those_of_the_table() {
     let mut headers = HeadersWriter::new();
     headers.push("h", None);
     writer.entry(&Entry {
+        kind: Kind::Record,
         source: 1,
         origin: 0,
         attempt: 2,
@@ -62,8 +66,17 @@ fn bytes_are_those_of_the_table() {
         value: Some(b"v"),
         headers: headers.headers(),
     });
+    writer.entry(&Entry {
+        kind: Kind::Timer,
+        source: 6,
+        offset: -1,
+        timestamp: 256,
+        key: Some(b"k"),
+        value: Some(b""),
+        ..ENTRY
+    });
     let expected = [
-        &[1, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 75, 0, 0, 0][..],
+        &[1, 0, 0, 0, 2, 0, 0, 0, 1, 0, 0, 0, 116, 0, 0, 0][..],
         &[3, 0, 0, 0, 1, 0, 0, 0, b't'],
         &[0, 0, 1, 0, 0, 0, 2, 0],
         &[5, 0, 0, 0, 0, 0, 0, 0],
@@ -71,9 +84,14 @@ fn bytes_are_those_of_the_table() {
         &[0xff, 0xff, 0xff, 0xff, 1, 0, 0, 0, 9, 0, 0, 0, 0, 0, 0, 0],
         b"v",
         &[1, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, b'h'],
+        &[1, 0, 6, 0, 0, 0, 0, 0],
+        &[0xff; 8],
+        &[0, 1, 0, 0, 0, 0, 0, 0],
+        &[1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0],
+        b"k",
     ];
     assert_eq!(writer.finish(), expected.concat());
-    assert_eq!((writer.entries(), writer.size()), (1, 75));
+    assert_eq!((writer.entries(), writer.size()), (2, 116));
 }
 
 #[test]
@@ -130,7 +148,8 @@ fn malformed_batches_are_refused() {
     check(12, 1, "total length is not the length received at byte 12");
     check(20, 200, "bytes end too early at byte 24");
     check(24, 0xff, "text is not UTF-8 at byte 24");
-    check(first, 1, "unknown entry kind at byte 25");
+    check(first, 2, "unknown entry kind at byte 25");
+    check(first, 0xff, "unknown entry kind at byte 25");
     check(first + 4, 1, "unknown origin at byte 25");
     check(first + 24, 0xf0, "negative length at byte 65");
     check(second + 27, 0x80, "negative length at byte 106");

@@ -114,6 +114,23 @@ fn bytes_are_those_of_the_table() {
     assert_eq!(writer.finish(1, Some(failure)), expected.concat());
 }
 
+/// What each failure is written as.
+#[test]
+fn failures_are_those_of_the_table() {
+    let cases = [
+        (None, 0),
+        (Some(Failure::Error("r")), 1),
+        (Some(Failure::Reject("r")), 2),
+        (Some(Failure::Retry { after_ms: None, reason: "r" }), 3),
+        (Some(Failure::State("r")), 4),
+    ];
+    for (failure, kind) in cases {
+        let bytes = OutcomeWriter::new().into_bytes(1, failure);
+        assert_eq!(bytes[12..16], [kind, 0, 0, 0], "{failure:?}");
+        assert_eq!(Outcome::parse(&bytes, 2).unwrap().failure, failure);
+    }
+}
+
 #[test]
 fn a_delay_too_long_to_write_is_the_longest() {
     let failure = Failure::Retry { after_ms: Some(u64::MAX), reason: "" };
@@ -171,7 +188,7 @@ fn malformed_outcomes_are_refused() {
     check(8, 1, "bytes behind the last emission at byte 65");
     check(8, 3, "bytes end too early at byte 98");
     check(12, 0, "unknown failure at byte 12");
-    check(12, 4, "unknown failure at byte 12");
+    check(12, 5, "unknown failure at byte 12");
     check(24, 0, "bytes behind the last emission at byte 98");
     check(24, 200, "reason is longer than the outcome at byte 24");
     check(28, 0, "total length is not the length received at byte 28");

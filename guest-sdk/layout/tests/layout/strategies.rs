@@ -2,7 +2,7 @@
 
 use proptest::{collection::vec, option, prelude::*};
 use tidemill_layout::{
-    BatchWriter, Emission, Entry, Failure, Header, HeaderPart, HeadersWriter, Origin,
+    BatchWriter, Emission, Entry, Failure, Header, HeaderPart, HeadersWriter, Kind, Origin,
     OutcomeWriter, Part,
 };
 
@@ -10,6 +10,7 @@ pub(crate) type OwnedHeaders = Vec<(String, Option<Vec<u8>>)>;
 
 #[derive(Debug, Clone)]
 pub(crate) struct OwnedEntry {
+    pub(crate) kind: Kind,
     pub(crate) source: u16,
     pub(crate) origin: prop::sample::Index,
     pub(crate) attempt: u16,
@@ -49,6 +50,7 @@ pub(crate) enum OwnedFailure {
     Error(String),
     Reject(String),
     Retry(Option<u64>, String),
+    State(String),
 }
 
 /// Of so many entries; the emissions' causes are below `handled` and in order.
@@ -69,10 +71,11 @@ fn headers() -> impl Strategy<Value = OwnedHeaders> {
 }
 
 fn entry() -> impl Strategy<Value = OwnedEntry> {
-    let numbers = (any::<u16>(), any::<u16>(), any::<i64>(), any::<i64>());
+    let kind = prop_oneof![Just(Kind::Record), Just(Kind::Timer)];
+    let numbers = (kind, any::<u16>(), any::<u16>(), any::<i64>(), any::<i64>());
     (numbers, any::<prop::sample::Index>(), option::of(bytes()), option::of(bytes()), headers())
-        .prop_map(|((source, attempt, offset, timestamp), origin, key, value, headers)| {
-            OwnedEntry { source, origin, attempt, offset, timestamp, key, value, headers }
+        .prop_map(|((kind, source, attempt, offset, timestamp), origin, key, value, headers)| {
+            OwnedEntry { kind, source, origin, attempt, offset, timestamp, key, value, headers }
         })
 }
 
@@ -107,6 +110,7 @@ fn failure() -> impl Strategy<Value = OwnedFailure> {
         any::<String>().prop_map(OwnedFailure::Error),
         any::<String>().prop_map(OwnedFailure::Reject),
         (delay, any::<String>()).prop_map(|(delay, reason)| OwnedFailure::Retry(delay, reason)),
+        any::<String>().prop_map(OwnedFailure::State),
     ]
 }
 
@@ -148,6 +152,7 @@ impl OwnedBatch {
         }
         for entry in &self.entries {
             writer.entry(&Entry {
+                kind: entry.kind,
                 source: entry.source,
                 origin: u16::try_from(entry.origin.index(self.origins.len()))
                     .expect("a batch has few origins"),
@@ -221,6 +226,7 @@ impl OwnedFailure {
             OwnedFailure::Error(reason) => Failure::Error(reason),
             OwnedFailure::Reject(reason) => Failure::Reject(reason),
             OwnedFailure::Retry(after_ms, reason) => Failure::Retry { after_ms: *after_ms, reason },
+            OwnedFailure::State(reason) => Failure::State(reason),
         }
     }
 }
