@@ -58,7 +58,7 @@ impl TaskState {
         let spec = &self.stores[store].spec;
         // What every key of the map begins with.
         let head = bounds(key, None, None).0.len();
-        let mut entries = Vec::new();
+        let (mut entries, mut bytes_found) = (Vec::new(), 0);
         if range.limit == 0 || lower >= upper {
             return Ok(entries);
         }
@@ -67,9 +67,10 @@ impl TaskState {
                 value::decode(bytes).map_err(|why| self.database.broken_value(&spec.name, why))?;
             if !is_over(value.at, spec.ttl, at) {
                 let (key, value) = (suffix[head..].to_vec(), value.payload.to_vec());
+                bytes_found += key.len() + value.len();
                 entries.push(MapEntry { key, value });
             }
-            Ok(entries.len() < range.limit)
+            Ok(entries.len() < range.limit && bytes_found < range.bytes_max)
         })?;
         Ok(entries)
     }

@@ -174,6 +174,8 @@ pub struct Range<'a> {
     pub reverse: bool,
     /// Entries at most.
     pub limit: usize,
+    /// The entry with which keys and values come to so many bytes is the last.
+    pub bytes_max: usize,
 }
 
 /// A counter left the range of 64 bits.

@@ -190,12 +190,13 @@ impl TaskState {
         Ok(first)
     }
 
-    /// Timers due at `until` or before, by time, then name and key.
+    /// Timers due at `until` or before, by time, then name and key: at most `limit`, and the one with which keys and
+    /// payloads come to `bytes_max` is the last.
     ///
     /// # Errors
     /// What the disk says.
-    pub fn due(&self, until: Timestamp, limit: usize) -> Result<Vec<Due>, Error> {
-        let mut found = Vec::new();
+    pub fn due(&self, until: Timestamp, limit: usize, bytes_max: usize) -> Result<Vec<Due>, Error> {
+        let (mut found, mut bytes): (Vec<Due>, usize) = (Vec::new(), 0);
         let Some(meta) = self.meta.filter(|_| limit > 0) else { return Ok(found) };
         let mut upper = Vec::new();
         keys::due_until(until, &mut upper);
@@ -206,7 +207,7 @@ impl TaskState {
         let mut sealed = sealed.filter(|(key, _)| !self.is_open(meta, key)).peekable();
         let mut cursor =
             self.timer_rows(&self.database, meta, self.front.rows_from(), upper.clone());
-        while found.len() < limit {
+        while found.len() < limit && bytes < bytes_max {
             while let Some((key, _)) = cursor.row()?
                 && self.is_written(meta, &key[PREFIX..])
             {
@@ -232,7 +233,10 @@ impl TaskState {
                 row.map(|(_, payload)| payload.to_vec()).unwrap_or_default()
             };
             let is_row = row.is_some_and(|(row, _)| row == key);
-            found.extend(self.timer_of(key, payload));
+            if let Some(due) = self.timer_of(key, payload) {
+                bytes += due.key.len() + due.payload.len();
+                found.push(due);
+            }
             if is_row {
                 cursor.advance();
             }

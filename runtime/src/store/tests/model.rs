@@ -156,7 +156,7 @@ impl Model {
         let first = self.timers.values().map(|(due, _)| at(*due)).min();
         assert_eq!(task.next_due().unwrap(), first);
         for (until, limit) in [(-1, 9), (1, 2), (i64::MAX, 9)] {
-            let due = task.due(at(until), limit).unwrap().into_iter();
+            let due = task.due(at(until), limit, usize::MAX).unwrap().into_iter();
             let due: Vec<_> = due
                 .map(|due| {
                     let key = KEYS.iter().position(|key| *key == due.key).unwrap();
@@ -180,7 +180,7 @@ impl Model {
         let bounds = [None, Some(KEYS[0]), Some(KEYS[2]), Some(KEYS[3])];
         for (from, to) in bounds.iter().flat_map(|from| bounds.iter().map(move |to| (*from, *to))) {
             for (reverse, limit) in [(false, 9), (true, 9), (false, 2), (true, 1), (true, 0)] {
-                let range = Range { from, to, reverse, limit };
+                let range = Range { from, to, reverse, limit, bytes_max: usize::MAX };
                 let found = task.map_scan(MAPS, KEYS[index], &range, at(now)).unwrap();
                 let found: Vec<(&[u8], u8)> =
                     found.iter().map(|entry| (entry.key.as_slice(), entry.value[0])).collect();

@@ -19,9 +19,9 @@ fn numbers_may_change() {
     let mut state = open_with(&database, &["0.t", "b.t", "c.t"]);
     let due = Due { timer: 1, key: b"k".to_vec(), due: at(2), payload: b"of b".to_vec() };
     let due = std::slice::from_ref(&due);
-    assert_eq!(state.due(at(9), 9).unwrap(), due);
+    assert_eq!(state.due(at(9), 9, usize::MAX).unwrap(), due);
     assert_eq!(state.next_due().unwrap(), Some(at(2)));
-    assert_eq!(state.due(at(9), 9).unwrap(), due);
+    assert_eq!(state.due(at(9), 9, usize::MAX).unwrap(), due);
     assert_eq!(state.timer(0, b"k").unwrap(), None);
     drop(state);
     let mut state = open_with(&database, &["a.t"]);
@@ -38,7 +38,7 @@ fn firing_goes_forward() {
     commit(&database, &mut state);
     for round in 0..10 {
         state.begin();
-        let due = state.due(at(99), 10).unwrap();
+        let due = state.due(at(99), 10, usize::MAX).unwrap();
         let dues: Vec<i64> = due.iter().map(|due| due.due.millis()).collect();
         assert_eq!(dues, (round * 10..round * 10 + 10).collect::<Vec<_>>());
         for due in &due {
@@ -60,7 +60,7 @@ fn firing_goes_forward() {
     assert_eq!(state.next_due().unwrap(), Some(at(-5)));
     commit(&database, &mut state);
     assert_eq!(state.next_due().unwrap(), Some(at(-5)));
-    assert_eq!(state.due(at(0), 1).unwrap().len(), 1);
+    assert_eq!(state.due(at(0), 1, usize::MAX).unwrap().len(), 1);
 }
 
 #[test]
