@@ -15,8 +15,10 @@
 //! | They walk the nodes of the sub-topology, one guest call a node. | `task/process.rs` over [`topology::SubTopology`] |
 //! | The function operator packs them into one list of bytes. | [`operator::Function::load`], layout in the crate `tidemill-layout` |
 //! | The guest is called, under limits of time and memory. | [`guest::Instance`] in `guest/instance.rs` |
+//! | What it asks of state goes to the task's overlay: under the key of the entry it names, on behalf of its row. | [`guest::Scope`] |
 //! | Its answer is checked, and becomes emissions; inherited parts are not copied. | [`operator::Function::call`], `task/process.rs` |
 //! | A record that fails is found and judged: again, later, or dead letter. | `task/failure.rs` |
+//! | What rows that are not handled wrote is undone. A timer that falls due ends the turn and is the next one. | [`task::Task::turn`], `task/timers.rs` |
 //! | The turn answers [`task::Effects`]: outputs and positions, as values. | `task/effects.rs` |
 //! | The worker hands outputs to the outbox, each with a token that names its cause. | `worker/effects.rs`, [`broker::Outbox::produce`] |
 //! | Acknowledgements come back and are ticked off, epoch by epoch. | `worker/ledger.rs` |
@@ -35,11 +37,11 @@
 //! | [`clock`] | the one place that asks the system for time | |
 //! | [`metrics`] | every metric on one page | labels by key or partition; others use `prometheus` |
 //! | [`store`] | stores over one RocksDB: layouts, overlay, changelog records, timers | read or write a topic; others use `rocksdb` |
-//! | [`guest`] | engine, components, instances, limits | topics; others use `wasmtime` |
+//! | [`guest`] | engine, components, instances, limits, what a call may do with state | topics; others use `wasmtime` |
 //! | [`manifest`] | `tidemill.toml`, as written and as checked | look at topics or code |
 //! | [`topology`] | manifest and code as a graph, checked | I/O |
 //! | [`operator`] | the nodes at work: filter, function | Kafka, files |
-//! | [`task`] | buffer, time, process, failure, effects | a client library, a thread, a clock |
+//! | [`task`] | buffer, time, timers, process, failure, effects | a client library, a thread, a clock |
 //! | [`broker`] | the seams inbox, outbox, follower, admin; over rdkafka and as the embedded log | callbacks; others use `rdkafka` |
 //! | [`worker`] | the loop: poll, tasks, effects, commit, assignment | share a task |
 //! | [`registry`] | uploaded functions by content, apps as accepted | run anything |

@@ -10,7 +10,7 @@ use tidemill::{
     clock::ManualClock,
     guest::{
         Component, Engine, EngineSettings, Error, Fault, Instance, InstanceSettings, Invoke,
-        Limits, World, encode,
+        Limits, Scope, World, encode,
     },
     record::Timestamp,
 };
@@ -76,7 +76,7 @@ fn quick() -> Limits {
 #[track_caller]
 fn fault(value: &str) -> Fault {
     let mut instance = instance(faulty(), "faulty", "{}", quick()).unwrap();
-    instance.invoke(&batch(&[value])).unwrap_err()
+    instance.invoke(&batch(&[value]), &mut Scope::default()).unwrap_err()
 }
 
 #[test]
@@ -131,7 +131,8 @@ fn a_guest_without_the_sdk_works_in_the_plain_world() {
     assert_eq!(plain.world(), World::Plain);
     let name = plain.descriptions()[0].name.clone();
     let mut instance = instance(&plain, &name, r#"{"word":"tide"}"#, quick()).unwrap();
-    let answer = instance.invoke(&batch(&["high tide", "low", "tides"])).unwrap();
+    let answer =
+        instance.invoke(&batch(&["high tide", "low", "tides"]), &mut Scope::default()).unwrap();
     let outcome = Outcome::parse(&answer, 3).unwrap();
     let causes: Vec<u32> = outcome.emissions().map(|emission| emission.unwrap().cause).collect();
     assert_eq!((outcome.handled, causes), (3, vec![0, 2]));
@@ -161,7 +162,7 @@ fn what_a_function_says_is_a_value_and_the_records_before_it_are_handled() {
         ("retry", Failure::Retry { after_ms: None, reason: "not yet" }),
         ("late", Failure::Retry { after_ms: Some(60_000), reason: "in a minute" }),
     ] {
-        let answer = instance.invoke(&batch(&["ok", value, "ok"])).unwrap();
+        let answer = instance.invoke(&batch(&["ok", value, "ok"]), &mut Scope::default()).unwrap();
         let outcome = Outcome::parse(&answer, 3).unwrap();
         assert_eq!(
             (outcome.handled, outcome.failure, outcome.len()),
@@ -180,7 +181,7 @@ fn a_configuration_that_is_refused_names_its_key() {
 #[test]
 fn the_clock_is_the_hosts() {
     let mut instance = instance(&component("guest-timely"), "timely", "{}", quick()).unwrap();
-    let answer = instance.invoke(&batch(&["?"])).unwrap();
+    let answer = instance.invoke(&batch(&["?"]), &mut Scope::default()).unwrap();
     let outcome = Outcome::parse(&answer, 1).unwrap();
     let emission = outcome.emissions().next().unwrap().unwrap();
     assert_eq!(emission.value, tidemill_layout::Part::Bytes(b"42"));

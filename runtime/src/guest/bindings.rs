@@ -18,8 +18,11 @@ pub(super) mod plain {
             "tidemill:function/log": super::packed::tidemill::function::log,
             "tidemill:function/clock": super::packed::tidemill::function::clock,
             "tidemill:function/random": super::packed::tidemill::function::random,
+            "tidemill:function/state": super::packed::tidemill::function::state,
+            "tidemill:function/tables": super::packed::tidemill::function::tables,
+            "tidemill:function/timers": super::packed::tidemill::function::timers,
         },
     });
 }
 
-pub(super) use packed::tidemill::function::{clock, log, random, types};
+pub(super) use packed::tidemill::function::{clock, log, random, state, types};

@@ -1,4 +1,4 @@
-//! What a guest sees of the host: log, clock, randomness, and a WASI in which nothing is granted.
+//! What a guest sees of the host beside state: log, clock, randomness, and a WASI in which nothing is granted.
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -8,7 +8,10 @@ use wasmtime_wasi::{
     HostMonotonicClock, HostWallClock, WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView,
 };
 
-use super::bindings::{clock, log, random, types};
+use super::{
+    bindings::{clock, log, random, types},
+    scope::Inner,
+};
 use crate::clock::Clock;
 
 /// Log lines of one call; more are counted and dropped.
@@ -55,6 +58,8 @@ pub(super) struct Context {
     /// The last panic message of the running call.
     pub(super) panic: Option<String>,
     pub(super) lines: u32,
+    /// What the running call may do with state.
+    pub(super) scope: Option<Box<Inner>>,
     clock: Option<Arc<dyn Clock>>,
     random: Option<SmallRng>,
     wasi: WasiCtx,
@@ -94,6 +99,7 @@ impl Context {
             memory: Memory { bytes_max: memory_max, refused: false },
             panic: None,
             lines: 0,
+            scope: None,
             clock,
             random: random.then(rand::make_rng),
             wasi: wasi.build(),

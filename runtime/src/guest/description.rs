@@ -97,6 +97,13 @@ pub enum Role {
     Config,
 }
 
+impl Role {
+    /// Whether it is state that the host keeps for the function.
+    pub fn is_store(self) -> bool {
+        matches!(self, Role::Value | Role::Map | Role::Counter | Role::Aggregate)
+    }
+}
+
 impl Description {
     /// The slots of a role, in the order that numbers them.
     pub fn slots_of(&self, role: Role) -> impl Iterator<Item = &Slot> {
@@ -146,6 +153,12 @@ fn check_function(function: &Description) -> Result<(), Error> {
     }
     if function.sources.len() > 1 && function.sources.iter().any(|source| source.name.is_none()) {
         return wrong(format!("`{name}` has several sources, and one of them has no name"));
+    }
+    let mut stores = BTreeSet::new();
+    for slot in function.slots.iter().filter(|slot| slot.role.is_store()) {
+        if !stores.insert(&slot.name) {
+            return wrong(format!("two stores of `{name}` are named `{}`", slot.name));
+        }
     }
     let mut used = BTreeSet::new();
     for source in function.sources.iter().filter_map(|source| source.name.as_ref()) {

@@ -20,6 +20,7 @@ use super::{
     bindings::{clock, log, random},
     component::Component,
     context::Context,
+    imports,
 };
 
 /// How often the clock that ends calls ticks: a time limit holds to within one tick.
@@ -89,6 +90,7 @@ impl Engine {
             .map_err(engine_error)?;
         random::add_to_linker::<_, HasSelf<_>>(&mut linker, |context| context)
             .map_err(engine_error)?;
+        imports::add_to_linker(&mut linker).map_err(engine_error)?;
         let stop = Arc::new(AtomicBool::new(false));
         tick(&engine, &stop).map_err(|error| Error::Engine(Cause(error.to_string())))?;
         Ok(Engine {

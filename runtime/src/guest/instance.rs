@@ -8,8 +8,8 @@ use wasmtime::{
 };
 
 use super::{
-    Component, Engine, Fault, Invoke, World, bindings::types, context::Context, engine::TICK,
-    plain as plain_world,
+    Component, Engine, Fault, Invoke, Scope, World, bindings::types, context::Context,
+    engine::TICK, plain as plain_world,
 };
 use crate::clock::Clock;
 
@@ -93,8 +93,13 @@ impl Instance {
 }
 
 impl Invoke for Instance {
-    fn invoke(&mut self, batch: &[u8]) -> Result<Vec<u8>, Fault> {
+    fn invoke(&mut self, batch: &[u8], scope: &mut Scope) -> Result<Vec<u8>, Fault> {
         arm(&mut self.store, self.limits.time);
+        let mut lent = scope.lend();
+        if let Some(lent) = &mut lent {
+            lent.limit(self.limits.output_bytes);
+        }
+        self.store.data_mut().scope = lent;
         let answer = match &self.exports {
             Exports::Packed(exports) => {
                 exports.handle.call(&mut self.store, (batch,)).map(|(outcome,)| outcome)
@@ -103,6 +108,7 @@ impl Invoke for Instance {
                 plain_world::handle(exports, &mut self.store, self.index, batch)
             }
         };
+        scope.take_back(self.store.data_mut().scope.take());
         answer.map_err(|error| fault(&mut self.store, &error, &self.limits))
     }
 }
@@ -133,6 +139,9 @@ pub(super) fn fault(store: &mut Store<Context>, error: &wasmtime::Error, limits:
     }
     if std::mem::take(&mut context.memory.refused) {
         return Fault::Memory { limit: limits.memory_bytes as u64 };
+    }
+    if let Some(fault) = error.downcast_ref::<Fault>() {
+        return fault.clone();
     }
     if let Some(contract) = error.downcast_ref::<plain_world::Broken>() {
         return Fault::Contract { what: contract.0.clone() };

@@ -3,7 +3,7 @@
 //! [`Engine`] compiles (or takes from its cache on disk), [`Component`] is compiled code that was checked and has
 //! described itself, [`Instance`] is one function of it, ready to be called. A component is hostile code: it is
 //! described and called under limits of time and memory, sees no file, network, environment or credential, and
-//! whatever it answers is checked. A guest's failure is data: a [`Fault`].
+//! whatever it answers is checked. A guest's failure is data: a [`Fault`]. What state it may touch is a [`Scope`].
 //!
 //! This module knows nothing of topics, offsets kept, or what a failure leads to. It is the only user of wasmtime.
 
@@ -13,8 +13,10 @@ mod context;
 mod description;
 mod encode;
 mod engine;
+mod imports;
 mod instance;
 mod plain;
+mod scope;
 
 use std::time::Duration;
 
@@ -26,6 +28,7 @@ pub use description::{Attribute, Description, Role, Shape, Slot, Source};
 pub use encode::encode;
 pub use engine::{Engine, EngineSettings};
 pub use instance::{Instance, InstanceSettings, Limits};
+pub use scope::{MapPage, MapRange, Scope, ScopeEntry};
 
 /// What a slot of a function's description stands for in its task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,11 +43,11 @@ pub enum Binding {
 
 /// The seam to a function: a batch in the layout of `tidemill-layout` in, its outcome out, unchecked.
 pub trait Invoke {
-    /// Calls the function once.
+    /// Calls the function once. `scope` is what it may do with state; it is given back also after a fault.
     ///
     /// # Errors
     /// After a fault the instance is of no more use.
-    fn invoke(&mut self, batch: &[u8]) -> Result<Vec<u8>, Fault>;
+    fn invoke(&mut self, batch: &[u8], scope: &mut Scope) -> Result<Vec<u8>, Fault>;
 }
 
 /// Makes fresh instances of a function.
@@ -88,8 +91,8 @@ pub enum Error {
     },
     /// The host does not offer something that is imported.
     #[error(
-        "the component imports `{import}`, which this host does not offer (it offers tidemill:function/log, clock \
-         and random, and WASI 0.2 with nothing granted)"
+        "the component imports `{import}`, which this host does not offer (it offers tidemill:function/log, clock, \
+         random, state, tables and timers, and WASI 0.2 with nothing granted)"
     )]
     UnknownImport {
         /// The import's name.
@@ -152,10 +155,28 @@ pub enum Fault {
         /// Bytes.
         limit: u64,
     },
-    /// Its answer does not follow the contract.
-    #[error("the answer of the function does not follow the contract: {what}")]
+    /// Its answer, or what it asks of the host, does not follow the contract.
+    #[error("the function does not follow the contract: {what}")]
     Contract {
         /// What is wrong with it.
+        what: String,
+    },
+    /// What it asked of the host cannot be done for this record: that is the record's doing.
+    #[error("{reason}")]
+    Reject {
+        /// Why not.
+        reason: String,
+    },
+    /// It sends a record on in memory under a key whose state is not here.
+    #[error("{what}")]
+    Partition {
+        /// Which, and what would be right.
+        what: String,
+    },
+    /// The state of the task cannot be read: nobody's doing but the disk's.
+    #[error("{what}")]
+    Storage {
+        /// What the disk says.
         what: String,
     },
     /// `init` refused: the configuration is wrong.
@@ -175,6 +196,9 @@ impl Fault {
             Fault::Memory { .. } => "memory",
             Fault::Output { .. } => "output",
             Fault::Contract { .. } => "contract",
+            Fault::Reject { .. } => "reject",
+            Fault::Partition { .. } => "partition",
+            Fault::Storage { .. } => "storage",
             Fault::Init { .. } => "init",
         }
     }

@@ -4,7 +4,7 @@
 //! packed outcome, so that nobody above knows the difference.
 
 use tidemill_layout::{
-    Batch, Emission, Failure, HeaderPart, Headers, HeadersWriter, OutcomeWriter, Part,
+    Batch, Emission, Failure, HeaderPart, Headers, HeadersWriter, Kind, OutcomeWriter, Part,
 };
 use wasmtime::{Store, component::TypedFunc};
 
@@ -45,8 +45,13 @@ fn messages(batch: &[u8]) -> Result<Vec<wit::Message>, tidemill_layout::Malforme
             let entry = entry?;
             let origin = origins[usize::from(entry.origin)];
             let headers = entry.headers.iter();
+            let (kind, source) = match entry.kind {
+                Kind::Record => (wit::Kind::Record, entry.source.into()),
+                Kind::Timer => (wit::Kind::Timer(entry.source.into()), 0),
+            };
             Ok(wit::Message {
-                source: entry.source.into(),
+                kind,
+                source,
                 origin: wit::Origin {
                     topic: origin.topic.to_owned(),
                     partition: origin.partition,
@@ -111,5 +116,6 @@ fn borrow(failure: &types::Failure) -> Failure<'_> {
         types::Failure::Retry(retry) => {
             Failure::Retry { after_ms: retry.after_ms, reason: &retry.reason }
         }
+        types::Failure::State(reason) => Failure::State(reason),
     }
 }

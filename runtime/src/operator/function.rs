@@ -9,21 +9,23 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tidemill_layout::{BatchWriter, Emission, Failure, HeaderPart, Origin, Outcome, Part};
+use tidemill_layout::{BatchWriter, Emission, Failure, HeaderPart, Kind, Origin, Outcome, Part};
 
 use crate::{
-    guest::{Fault, Instantiate, Invoke},
+    guest::{Fault, Instantiate, Invoke, Scope},
     record::Record,
 };
 
-/// A record on its way into a function.
+/// A record, or a timer that fired, on its way into a function.
 #[derive(Debug, Clone, Copy)]
 pub struct Entry<'a> {
-    /// Which of the function's sources.
+    /// Which of the two.
+    pub kind: Kind,
+    /// Which of the function's sources; of a timer, which of its slots.
     pub source: u16,
-    /// The topic of the source record.
+    /// The topic of the source record; empty where a timer is the source.
     pub topic: &'a str,
-    /// How often the source record failed before.
+    /// How often its source failed before.
     pub attempt: u32,
     /// What is handed over; its offset is the source record's.
     pub record: Record<'a>,
@@ -36,6 +38,8 @@ pub struct Called {
     pub handled: usize,
     /// Why the next one is not. `None` and fewer handled than given: the rest wants a further call.
     pub stopped: Option<Reason>,
+    /// Which entry stopped it. Behind the handled ones: those between are not at fault, but what they came to is lost.
+    pub culprit: usize,
 }
 
 /// Why an entry, or some entry of a call, was not handled.
@@ -52,6 +56,8 @@ pub enum Reason {
         /// Why.
         reason: String,
     },
+    /// The function says that bytes of its state are not what it reads them as.
+    State(String),
     /// The record's entry is known, the call was ended by it.
     Fault(Fault),
     /// The call was ended by one of its entries, and which is not known.
@@ -65,6 +71,7 @@ impl Reason {
             Reason::Reject(_) => "reject",
             Reason::Error(_) => "error",
             Reason::Retry { .. } => "retry",
+            Reason::State(_) => "state",
             Reason::Fault(fault) | Reason::Somewhere(fault) => fault.kind(),
         }
     }
@@ -74,9 +81,10 @@ impl Reason {
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Reason::Reject(reason) | Reason::Error(reason) | Reason::Retry { reason, .. } => {
-                f.write_str(reason)
-            }
+            Reason::Reject(reason)
+            | Reason::Error(reason)
+            | Reason::Retry { reason, .. }
+            | Reason::State(reason) => f.write_str(reason),
             Reason::Fault(fault) | Reason::Somewhere(fault) => fault.fmt(f),
         }
     }
@@ -161,33 +169,24 @@ impl Function {
         pack(&mut self.batch, partition, entries);
     }
 
-    /// Calls the function with what was loaded. Each emission of a handled entry is handed to `emit`, in order. Where
-    /// the answer turns out wrong later on, emissions of entries that are not handled were handed over too: they are
-    /// to be dropped.
-    pub fn call(&mut self, mut emit: impl FnMut(&Emission<'_>)) -> Called {
+    /// Calls the function with what was loaded; `scope` was loaded with the same entries. Each emission of a handled
+    /// entry is handed to `emit`, in order. Where the answer turns out wrong later on, emissions of entries that are
+    /// not handled were handed over too: they are to be dropped.
+    pub fn call(&mut self, scope: &mut Scope, mut emit: impl FnMut(&Emission<'_>)) -> Called {
         let count = self.loaded;
-        let answer = match self.invoke() {
-            Ok(answer) => answer,
-            Err(fault) => {
-                self.instance = None;
-                let stopped =
-                    Some(if count == 1 { Reason::Fault(fault) } else { Reason::Somewhere(fault) });
-                return Called { handled: 0, stopped };
-            }
-        };
-        match self.read(&answer, count, &mut emit) {
-            Ok(called) => called,
-            Err(what) => {
-                self.instance = None;
-                let fault = Fault::Contract { what };
-                let stopped =
-                    Some(if count == 1 { Reason::Fault(fault) } else { Reason::Somewhere(fault) });
-                Called { handled: 0, stopped }
-            }
-        }
+        let called = self.invoke(scope).and_then(|answer| {
+            let called = self.read(&answer, count, &mut emit);
+            let called = called.map_err(|what| Fault::Contract { what })?;
+            scope.unload(called.handled)?;
+            Ok(called)
+        });
+        called.unwrap_or_else(|fault| {
+            self.instance = None;
+            faulted(fault, scope.take_culprit(), count)
+        })
     }
 
-    fn invoke(&mut self) -> Result<Vec<u8>, Fault> {
+    fn invoke(&mut self, scope: &mut Scope) -> Result<Vec<u8>, Fault> {
         let start = Instant::now();
         if self.instance.is_none() {
             // Whatever stops an instance from coming to life is not the record's doing.
@@ -198,7 +197,7 @@ impl Function {
             self.instance = Some(fresh);
         }
         let instance = self.instance.as_mut().expect("it was made above where there was none");
-        let answer = instance.invoke(self.batch.finish());
+        let answer = instance.invoke(self.batch.finish(), scope);
         self.cost.invocations += 1;
         self.cost.guest += start.elapsed();
         answer
@@ -227,7 +226,8 @@ impl Function {
             (None, Some(failure)) => Some(reason(failure)),
             (None, None) => None,
         };
-        Ok(Called { handled: handled as usize, stopped })
+        let handled = handled as usize;
+        Ok(Called { handled, stopped, culprit: handled })
     }
 
     fn check(&self, emission: &Emission<'_>) -> Result<Option<Fault>, String> {
@@ -244,10 +244,23 @@ impl Function {
     }
 }
 
+/// A call of so many entries that ended without an answer.
+fn faulted(fault: Fault, culprit: Option<u32>, count: usize) -> Called {
+    let known = culprit.is_some() || count == 1;
+    let reason = match fault {
+        Fault::Reject { reason } => Reason::Reject(reason),
+        fault @ Fault::Storage { .. } => Reason::Fault(fault),
+        fault if known => Reason::Fault(fault),
+        fault => Reason::Somewhere(fault),
+    };
+    Called { handled: 0, stopped: Some(reason), culprit: culprit.unwrap_or(0) as usize }
+}
+
 fn reason(failure: Failure<'_>) -> Reason {
     match failure {
         Failure::Error(reason) => Reason::Error(reason.to_owned()),
         Failure::Reject(reason) => Reason::Reject(reason.to_owned()),
+        Failure::State(reason) => Reason::State(reason.to_owned()),
         Failure::Retry { after_ms, reason } => {
             Reason::Retry { after: after_ms.map(Duration::from_millis), reason: reason.to_owned() }
         }
@@ -288,6 +301,7 @@ fn pack<'a>(
         }
         let record = &entry.record;
         batch.entry(&tidemill_layout::Entry {
+            kind: entry.kind,
             source: entry.source,
             origin: u16::try_from(last).unwrap_or(u16::MAX),
             attempt: u16::try_from(entry.attempt).unwrap_or(u16::MAX),

@@ -11,7 +11,10 @@ use crate::{
     topology::EventTime,
 };
 
-use super::time;
+use super::{
+    source::From,
+    time::{self, Latest},
+};
 
 /// Records of one input that came in one piece, with their event times.
 #[derive(Debug)]
@@ -45,18 +48,20 @@ pub(super) struct Buffer {
 /// A record of a chunk.
 #[derive(Debug, Clone)]
 pub(super) struct Row {
-    /// Which input.
-    pub(super) input: usize,
-    block: usize,
-    index: usize,
-    /// Event time, or why there is none.
+    /// Where it comes from.
+    pub(super) from: From,
+    /// Index into the chunk's blocks.
+    pub(super) block: usize,
+    /// Index into the block.
+    pub(super) index: usize,
+    /// Event time, or why there is none, or why there is one and the record is not handled.
     pub(super) time: Result<Timestamp, String>,
 }
 
 /// The records that are next, in order.
 #[derive(Debug, Default)]
 pub(super) struct Chunk {
-    blocks: Vec<Rc<Records>>,
+    pub(super) blocks: Vec<Rc<Records>>,
     pub(super) rows: Vec<Row>,
 }
 
@@ -120,8 +125,13 @@ impl Buffer {
         self.queues.iter().all(|queue| queue.records == 0 && queue.end.is_some())
     }
 
+    /// Where each input stands: behind the last record whose effects are made.
+    pub(super) fn positions(&self) -> impl Iterator<Item = Position> {
+        self.queues.iter().map(|queue| queue.position)
+    }
+
     /// The next records, at most so many and so many bytes, but at least one where there is one to take.
-    pub(super) fn pick(&self, records_max: usize, bytes_max: usize) -> Chunk {
+    pub(super) fn pick(&self, records_max: usize, bytes_max: usize, latest: &Latest) -> Chunk {
         let mut chunk = Chunk::default();
         let mut heads: Vec<Head> = self.queues.iter().map(Head::new).collect();
         let mut bytes = 0;
@@ -138,9 +148,9 @@ impl Buffer {
                 head.chunk_block = Some(chunk.blocks.len());
                 chunk.blocks.push(Rc::clone(&block.records));
             }
-            let time = block.time(head.index, record.timestamp);
+            let time = latest.check(block.time(head.index, record.timestamp));
             chunk.rows.push(Row {
-                input,
+                from: From::Input(input),
                 block: head.chunk_block.unwrap_or(0),
                 index: head.index,
                 time,
@@ -151,13 +161,14 @@ impl Buffer {
     }
 
     /// The record at the head of one input, and no other.
-    pub(super) fn pick_head(&self, input: usize) -> Chunk {
+    pub(super) fn pick_head(&self, input: usize, latest: &Latest) -> Chunk {
         let queue = &self.queues[input];
         let Some(block) = queue.blocks.front() else { return Chunk::default() };
         let time = block.time(block.next, block.records.get(block.next).timestamp);
+        let time = latest.check(time);
         Chunk {
             blocks: vec![Rc::clone(&block.records)],
-            rows: vec![Row { input, block: 0, index: block.next, time }],
+            rows: vec![Row { from: From::Input(input), block: 0, index: block.next, time }],
         }
     }
 
@@ -183,7 +194,9 @@ impl Buffer {
     /// The first so many rows of a chunk are done with.
     pub(super) fn done(&mut self, rows: &[Row]) {
         for row in rows {
-            self.queues[row.input].advance();
+            if let From::Input(input) = row.from {
+                self.queues[input].advance();
+            }
         }
         for queue in &mut self.queues {
             queue.settle();
@@ -304,20 +317,26 @@ mod tests {
 
     fn picked(chunk: &Chunk) -> Vec<(usize, i64)> {
         (0..chunk.rows.len())
-            .map(|row| (chunk.rows[row].input, chunk.record(row).offset.0))
+            .map(|row| match chunk.rows[row].from {
+                From::Input(input) => (input, chunk.record(row).offset.0),
+                From::Timer(timer) => panic!("timer {timer} in a buffer"),
+            })
             .collect()
     }
+
+    const LATEST: Latest =
+        Latest { now: Timestamp(0), ahead_max: std::time::Duration::from_secs(1) };
 
     #[test]
     fn one_input_keeps_the_order_of_arrival_and_the_limits() {
         let mut buffer = buffer(1);
         buffer.push(0, records(0, &[5, 3]));
         buffer.push(0, records(2, &[4]));
-        assert_eq!(picked(&buffer.pick(10, 1000)), [(0, 0), (0, 1), (0, 2)]);
-        assert_eq!(picked(&buffer.pick(2, 1000)).len(), 2);
-        assert_eq!(picked(&buffer.pick(10, 25)).len(), 2);
+        assert_eq!(picked(&buffer.pick(10, 1000, &LATEST)), [(0, 0), (0, 1), (0, 2)]);
+        assert_eq!(picked(&buffer.pick(2, 1000, &LATEST)).len(), 2);
+        assert_eq!(picked(&buffer.pick(10, 25, &LATEST)).len(), 2);
         assert_eq!(
-            picked(&buffer.pick(10, 1)).len(),
+            picked(&buffer.pick(10, 1, &LATEST)).len(),
             1,
             "a record larger than the limit goes alone"
         );
@@ -327,15 +346,15 @@ mod tests {
     fn several_inputs_are_merged_by_time_and_an_empty_one_is_waited_for() {
         let mut buffer = buffer(2);
         buffer.push(0, records(0, &[1, 4]));
-        assert!(picked(&buffer.pick(10, 1000)).is_empty());
+        assert!(picked(&buffer.pick(10, 1000, &LATEST)).is_empty());
         buffer.push(1, records(0, &[2, 3, 5]));
         assert_eq!(
-            picked(&buffer.pick(10, 1000)),
+            picked(&buffer.pick(10, 1000, &LATEST)),
             [(0, 0), (1, 0), (1, 1), (0, 1)],
             "then input 0 is waited for"
         );
         buffer.end(0, Position(2));
-        assert_eq!(picked(&buffer.pick(10, 1000)).len(), 5);
+        assert_eq!(picked(&buffer.pick(10, 1000, &LATEST)).len(), 5);
     }
 
     #[test]
@@ -343,7 +362,7 @@ mod tests {
         let mut buffer = buffer(1);
         buffer.push(0, records(0, &[1, 2]));
         buffer.end(0, Position(3));
-        let chunk = buffer.pick(10, 1000);
+        let chunk = buffer.pick(10, 1000, &LATEST);
         buffer.done(&chunk.rows[..1]);
         assert_eq!(buffer.take_moved(), [(0, Position(1))]);
         buffer.done(&chunk.rows[1..]);

@@ -4,9 +4,9 @@
 //! is all it takes to undo a turn.
 
 pub use crate::operator::Reason;
-use crate::record::{Headers, Offset, Partition, Position, Record, Timestamp};
+use crate::record::{Headers, Partition, Position, Record, Timestamp};
 
-use super::buffer::Chunk;
+use super::{buffer::Chunk, source::Source};
 
 /// What a turn wants done, in this order.
 #[derive(Debug, Default)]
@@ -16,7 +16,7 @@ pub struct Effects {
     pub(super) outputs: Vec<Output>,
     /// Positions behind the records that are handled with this: by input.
     pub positions: Vec<(usize, Position)>,
-    /// Source records handled.
+    /// Rows handled: source records, or timers that fired.
     pub handled: usize,
 }
 
@@ -60,10 +60,8 @@ pub struct OutputRecord<'a> {
     pub headers: Headers<'a>,
     /// Its timestamp.
     pub timestamp: Timestamp,
-    /// Which input its source record came from.
-    pub input: usize,
-    /// The source record's offset.
-    pub source: Offset,
+    /// What it came of.
+    pub source: Source,
 }
 
 impl Effects {
@@ -98,26 +96,37 @@ impl Effects {
             value: part(output.value, source.value),
             headers: Headers::from_encoded(headers.unwrap_or_default()),
             timestamp: output.timestamp,
-            input: self.chunk.rows[output.row as usize].input,
-            source: source.offset,
+            source: self.chunk.source(output.row as usize),
         }
     }
 
-    /// The source record behind the handled ones, where there is one.
-    pub fn next_source(&self) -> Option<(usize, Record<'_>)> {
-        let row = self.chunk.rows.get(self.handled)?;
-        Some((row.input, self.chunk.record(self.handled)))
+    /// Source records handled: none where the rows are timers.
+    pub fn records(&self) -> usize {
+        if self.chunk.is_fired() { 0 } else { self.handled }
     }
 
-    /// The source records that were handled, each with its input and the range of its outputs.
-    pub fn sources(&self) -> impl Iterator<Item = (usize, Record<'_>, std::ops::Range<usize>)> {
+    /// Bytes that only these effects hold.
+    pub fn bytes(&self) -> usize {
+        self.bytes.len() + self.outputs.len() * size_of::<Output>()
+    }
+
+    /// What is behind the handled rows, where there is something. A timer reads as a record of its key and payload,
+    /// with its due time and offset -1.
+    pub fn next_source(&self) -> Option<(Source, Record<'_>)> {
+        self.chunk.rows.get(self.handled)?;
+        Some((self.chunk.source(self.handled), self.chunk.record(self.handled)))
+    }
+
+    /// The rows that were handled, each with the range of its outputs. Timers read as in
+    /// [`next_source`](Self::next_source).
+    pub fn sources(&self) -> impl Iterator<Item = (Source, Record<'_>, std::ops::Range<usize>)> {
         let mut next = 0;
         (0..self.handled).map(move |row| {
             let start = next;
             while self.outputs.get(next).is_some_and(|output| output.row as usize == row) {
                 next += 1;
             }
-            (self.chunk.rows[row].input, self.chunk.record(row), start..next)
+            (self.chunk.source(row), self.chunk.record(row), start..next)
         })
     }
 }
@@ -135,16 +144,14 @@ pub(super) fn resolve<'a>(
     }
 }
 
-/// A record that failed, for logs, status and views.
+/// A record, or a timer, that failed, for logs, status and views.
 #[derive(Debug, Clone)]
 pub struct Failed {
     /// Index into the sub-topology's nodes.
     pub node: usize,
-    /// Which input it came from.
-    pub input: usize,
-    /// Where it is.
-    pub offset: Offset,
-    /// Its event time.
+    /// What it is known by.
+    pub source: Source,
+    /// Its event time; of a timer, when it was due.
     pub timestamp: Timestamp,
     /// How often it failed, this time included.
     pub attempts: u32,
@@ -163,4 +170,6 @@ pub enum Verdict {
     Wait(Timestamp),
     /// To the dead letters.
     DeadLetter,
+    /// The task stops before it, until it is resumed or its code is swapped.
+    Pause,
 }

@@ -5,13 +5,15 @@
 //! error, trap, memory, output ... -> once more in a fresh instance -> dead letter
 //! retry, time-out                 -> wait with back-off, again and again; `retries` bounds it -> dead letter
 //! no instance can be made         -> wait with back-off, without end: it is not the record's doing
+//! state does not decode           -> pause: it is not the record's doing, and no time mends it
 //! ```
 //! A function that is granted something from outside (clock, random) may answer differently the next time, so its
 //! errors wait with back-off too, three times unless `retries` says otherwise.
 
 use crate::{
     guest::Fault,
-    record::{HeadersWriter, Offset, Timestamp},
+    record::{HeadersWriter, Timestamp},
+    store,
     topology::Node,
 };
 
@@ -19,60 +21,84 @@ use super::{
     Task,
     effects::{Effects, Failed, Output, Reason, Span, Verdict},
     process::Stop,
+    source::{From, Source},
 };
 
 /// Tries of a function with outside grants where the manifest says nothing.
 const RETRIES_WITH_GRANTS: u32 = 3;
 
-/// The record at the head that failed and is tried again.
+/// The record, or timer, at the head that failed and is tried again.
 #[derive(Debug)]
 pub(super) struct Suspect {
-    pub(super) input: usize,
-    pub(super) offset: Offset,
+    pub(super) source: Source,
     pub(super) attempts: u32,
     pub(super) not_before: Timestamp,
 }
 
 impl Task {
     /// Decides about the row behind the handled ones; a dead letter is added to the effects.
-    pub(super) fn judge(&mut self, stop: Stop, effects: &mut Effects, now: Timestamp) -> Failed {
-        let input = effects.chunk.rows[stop.row].input;
-        let record = effects.chunk.record(stop.row);
-        let (offset, timestamp) = (record.offset, record.timestamp);
-        let before = self
-            .suspect
-            .take()
-            .filter(|suspect| (suspect.input, suspect.offset) == (input, offset));
+    ///
+    /// # Errors
+    /// What the disk says.
+    pub(super) fn judge(
+        &mut self,
+        stop: Stop,
+        effects: &mut Effects,
+        now: Timestamp,
+    ) -> Result<Failed, store::Error> {
+        let source = effects.chunk.source(stop.row);
+        let timestamp = effects.chunk.record(stop.row).timestamp;
+        let before = self.suspect.take().filter(|suspect| suspect.source == source);
         let attempts = before.map_or(0, |suspect| suspect.attempts) + 1;
-        let verdict = verdict(&self.part.nodes[stop.node], &stop.reason, attempts, now);
+        let node = &self.part.nodes[stop.node];
+        let verdict = verdict(node, &stop.reason, attempts, now);
         match verdict {
-            Verdict::DeadLetter => self.bury(&stop, effects, attempts),
+            Verdict::DeadLetter => self.bury(&stop, effects, attempts)?,
             Verdict::Again => {
                 self.operators[stop.node].renew();
-                self.suspect = Some(Suspect { input, offset, attempts, not_before: now });
+                self.suspect = Some(Suspect { source, attempts, not_before: now });
             }
             Verdict::Wait(not_before) => {
-                self.suspect = Some(Suspect { input, offset, attempts, not_before });
+                self.suspect = Some(Suspect { source, attempts, not_before });
             }
+            Verdict::Pause => self.paused = Some(format!("`{}`: {}", node.name, stop.reason)),
         }
-        Failed { node: stop.node, input, offset, timestamp, attempts, reason: stop.reason, verdict }
+        let (node, reason) = (stop.node, stop.reason);
+        Ok(Failed { node, source, timestamp, attempts, reason, verdict })
     }
 
-    /// The dead letter: the source record as it came, and why in headers with the names of KIP-1034.
-    fn bury(&self, stop: &Stop, effects: &mut Effects, attempts: u32) {
+    /// The dead letter: the source record as it came, or the timer's key and payload, and why in headers with the
+    /// names of KIP-1034.
+    fn bury(
+        &mut self,
+        stop: &Stop,
+        effects: &mut Effects,
+        attempts: u32,
+    ) -> Result<(), store::Error> {
         let node = &self.part.nodes[stop.node];
         let row = u32::try_from(stop.row).expect("a chunk has few rows");
         let source = effects.chunk.record(stop.row);
-        let topic = &self.part.inputs[effects.chunk.rows[stop.row].input].topic;
         let mut headers = HeadersWriter::new();
         let mut text = |name: &str, value: &str| {
             headers.push(name, Some(value.as_bytes()));
         };
         text("__streams.errors.exception", stop.reason.kind());
         text("__streams.errors.message", &stop.reason.to_string());
-        text("__streams.errors.topic", topic);
-        text("__streams.errors.partition", &self.id.partition.to_string());
-        text("__streams.errors.offset", &source.offset.to_string());
+        match effects.chunk.rows[stop.row].from {
+            From::Input(input) => {
+                text("__streams.errors.topic", &self.part.inputs[input].topic);
+                text("__streams.errors.partition", &self.id.partition.to_string());
+                text("__streams.errors.offset", &source.offset.to_string());
+            }
+            From::Timer(timer) => {
+                text("__streams.errors.partition", &self.id.partition.to_string());
+                text("tidemill.timer", &self.part.timers[usize::from(timer)]);
+                // It is done with, though its handler did not end.
+                if let Some(state) = self.scope.state_mut() {
+                    state.cancel_timer(row, timer, source.key.unwrap_or_default())?;
+                }
+            }
+        }
         text("tidemill.function", &node.name);
         text("tidemill.digest", &node.component.digest().to_string());
         text("tidemill.attempts", &attempts.to_string());
@@ -95,6 +121,7 @@ impl Task {
             headers: Span::Own { start, length: all.len() },
         });
         effects.handled = stop.row + 1;
+        Ok(())
     }
 }
 
@@ -111,6 +138,7 @@ fn verdict(node: &Node, reason: &Reason, attempts: u32, now: Timestamp) -> Verdi
     let backoff = policy.wait(attempts);
     match reason {
         Reason::Reject(_) => Verdict::DeadLetter,
+        Reason::State(_) => Verdict::Pause,
         Reason::Retry { after, .. } => bounded(policy.retries, after.unwrap_or(backoff)),
         Reason::Fault(Fault::Timeout { .. }) => bounded(policy.retries, backoff),
         Reason::Fault(Fault::Init { .. }) => wait(backoff),

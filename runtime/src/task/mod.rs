@@ -5,27 +5,39 @@
 //! that fails is found, alone, without harm to its neighbours; what follows is decided here, and the task is then in a
 //! state it can be left in: one guest call a turn, so that other tasks go on meanwhile.
 //!
+//! A task has the state of its functions, lends it to each call, and undoes what a row of a turn wrote where that row
+//! turns out not to be handled. Timers are rows like records; a turn has either.
+//!
 //! No client library, no thread, no clock: time is handed in.
 
 mod buffer;
 mod effects;
 mod failure;
 mod process;
+mod source;
+#[cfg(test)]
+mod tests;
 mod time;
+mod timers;
 
 use std::{collections::BTreeMap, sync::Arc};
 
 pub use crate::operator::{Cost, Reason, Tally};
 pub use effects::{Effects, Failed, OutputRecord, Verdict};
+pub use source::Source;
 
 use crate::{
+    guest::Scope,
     operator::{Filter, Function},
-    record::{Offset, Partition, Position, Records, Timestamp},
+    record::{Partition, Position, Records, Timestamp},
+    store::{self, Progress, TaskState},
     topology::SubTopology,
 };
 use buffer::{Buffer, Chunk};
 use failure::Suspect;
 use process::{NodeTally, Stop, Walk, Walked};
+use time::Latest;
+use timers::Owner;
 
 /// Which task: sub-topology and partition number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -41,13 +53,13 @@ pub struct TaskId {
 pub enum Turn {
     /// Nothing to do until more is read.
     Idle,
-    /// A record is waited with until then.
+    /// A record, or a timer, is waited with until then.
     Waiting(Timestamp),
     /// A guest call was made; there may be effects, and a record may have failed.
     Worked {
         /// What is to be done.
         effects: Effects,
-        /// The record the turn stopped at.
+        /// The record, or timer, the turn stopped at.
         failed: Option<Box<Failed>>,
     },
 }
@@ -63,6 +75,13 @@ pub struct Work {
     pub cost: Cost,
 }
 
+/// What a task remembers though it goes back to the last commit: outputs that were refused for good, and a pause.
+#[derive(Debug, Default)]
+pub struct Refusals {
+    refused: BTreeMap<Source, String>,
+    paused: Option<String>,
+}
+
 /// See the module's page.
 pub struct Task {
     id: TaskId,
@@ -73,19 +92,39 @@ pub struct Task {
     /// A turn takes so many records: halved to find a record that fails, doubled as it goes well.
     limit: usize,
     suspect: Option<Suspect>,
-    /// Source records whose outputs were refused for good, and why.
-    refused: BTreeMap<(usize, Offset), String>,
+    /// Why it stands still until somebody says otherwise.
+    paused: Option<String>,
+    /// What outputs were refused of for good, and why.
+    refused: BTreeMap<Source, String>,
     tallies: Vec<NodeTally>,
+    partitions: u32,
+    scope: Scope,
+    owners: Vec<Option<Owner>>,
+    /// The largest event time of the records handled.
+    stream_time: Option<Timestamp>,
+    /// Stream time by row of the running turn.
+    times: Vec<Option<Timestamp>>,
+    /// When the first timer is due, as of the last turn.
+    next_due: Option<Timestamp>,
 }
 
 impl Task {
     /// A task whose inputs begin at these positions, in the order of the sub-topology's inputs; one operator a node.
+    /// Each input has so many `partitions`. The state, where the sub-topology has stores, is that of its functions,
+    /// complete; stream time is what it has come to before.
     pub fn new(
         id: TaskId,
         part: Arc<SubTopology>,
         operators: Vec<Function>,
         positions: &[Position],
+        partitions: u32,
+        state: Option<Box<TaskState>>,
+        stream_time: Option<Timestamp>,
     ) -> Self {
+        let scope = state.map_or_else(Scope::default, |state| {
+            let (stores, timers) = (part.stores.clone(), part.timers.clone());
+            Scope::new(state, stores, timers, id.partition, partitions)
+        });
         let inputs =
             part.inputs.iter().map(|input| input.time.clone()).zip(positions.iter().copied());
         let filters = part.nodes.iter().map(|node| Filter::new(&node.filter)).collect();
@@ -96,8 +135,15 @@ impl Task {
             filters,
             limit: part.batch_records,
             suspect: None,
+            paused: None,
             refused: BTreeMap::new(),
             tallies: vec![NodeTally::default(); part.nodes.len()],
+            partitions,
+            scope,
+            owners: Task::owners(&part),
+            stream_time,
+            times: Vec::new(),
+            next_due: None,
             part,
         }
     }
@@ -137,9 +183,88 @@ impl Task {
         self.buffer.at_end()
     }
 
-    /// The record that is waited with, if any: its input, offset and how often it failed.
-    pub fn suspect(&self) -> Option<(usize, Offset, u32)> {
-        self.suspect.as_ref().map(|suspect| (suspect.input, suspect.offset, suspect.attempts))
+    /// Whether it has nothing to do until something is read or time passes: every input is handled to its end and no
+    /// timer is due, or it waits with a record, or it is paused.
+    pub fn is_settled(&self, now: Timestamp) -> bool {
+        let due = self.next_due.is_some_and(|due| due <= now.max(self.stream_time.unwrap_or(now)));
+        self.suspect.is_some() || self.paused.is_some() || (self.at_end() && !due)
+    }
+
+    /// When it has something to do though nothing is read, by the wall clock.
+    pub fn wakes_at(&self) -> Option<Timestamp> {
+        match &self.suspect {
+            _ if self.paused.is_some() => None,
+            Some(suspect) => Some(suspect.not_before),
+            None if self.at_end() => self.next_due,
+            None => None,
+        }
+    }
+
+    /// What is waited with, if anything, and how often it failed.
+    pub fn suspect(&self) -> Option<(Source, u32)> {
+        self.suspect.as_ref().map(|suspect| (suspect.source, suspect.attempts))
+    }
+
+    /// Why it is paused, where it is.
+    pub fn paused(&self) -> Option<&str> {
+        self.paused.as_deref()
+    }
+
+    /// Whether it is paused.
+    pub fn is_paused(&self) -> bool {
+        self.paused.is_some()
+    }
+
+    /// Stands still until it is resumed or its code is swapped.
+    pub fn pause(&mut self, why: String) {
+        self.paused = Some(why);
+    }
+
+    /// Goes on with what it was paused at.
+    pub fn resume(&mut self) {
+        self.paused = None;
+    }
+
+    /// The state of its functions, where it has stores.
+    pub fn state(&self) -> Option<&TaskState> {
+        self.scope.state()
+    }
+
+    /// The state of its functions, where it has stores.
+    pub fn state_mut(&mut self) -> Option<&mut TaskState> {
+        self.scope.state_mut()
+    }
+
+    /// Gives the state away: the task does no more work.
+    pub fn take_state(&mut self) -> Option<Box<TaskState>> {
+        std::mem::take(&mut self.scope).into_state()
+    }
+
+    /// Gives the state away.
+    pub fn into_state(self) -> Option<Box<TaskState>> {
+        self.scope.into_state()
+    }
+
+    /// How far it has come: what is sealed with its state.
+    pub fn progress(&self) -> Progress {
+        let inputs = self.part.inputs.iter().map(|input| Arc::clone(&input.topic));
+        Progress {
+            stream_time: self.stream_time,
+            positions: inputs.zip(self.buffer.positions()).collect(),
+        }
+    }
+
+    /// Deletes some of the state whose time to live is over; see [`TaskState::sweep`]. At the end of the inputs the
+    /// wall clock counts, else stream time.
+    ///
+    /// # Errors
+    /// What the disk says.
+    pub fn sweep(&mut self, now: Timestamp, budget: usize) -> Result<usize, store::Error> {
+        let time = if self.at_end() { self.stream_time.max(Some(now)) } else { self.stream_time };
+        match (self.scope.state_mut(), time) {
+            (Some(state), Some(time)) => state.sweep(time, budget),
+            _ => Ok(0),
+        }
     }
 
     /// Positions that moved since this was last asked.
@@ -153,14 +278,20 @@ impl Task {
         Work { taken, given, cost: self.operators[node].take_cost() }
     }
 
-    /// The next time a source record comes by it goes to the dead letters: its output was refused for good.
-    pub fn refuse(&mut self, input: usize, offset: Offset, why: String) {
-        self.refused.insert((input, offset), why);
+    /// The next time this comes by it goes to the dead letters: its output was refused for good.
+    pub fn refuse(&mut self, source: Source, why: String) {
+        self.refused.insert(source, why);
     }
 
-    /// Takes over which records were refused, from the task that this one replaces.
-    pub fn inherit_refusals(&mut self, other: Task) {
-        self.refused.extend(other.refused);
+    /// What is to outlive the task where it is made anew from the last commit.
+    pub fn take_refusals(&mut self) -> Refusals {
+        Refusals { refused: std::mem::take(&mut self.refused), paused: self.paused.take() }
+    }
+
+    /// Takes over from the task that this one replaces.
+    pub fn give_refusals(&mut self, refusals: Refusals) {
+        self.refused.extend(refusals.refused);
+        self.paused = refusals.paused.or(self.paused.take());
     }
 
     /// Goes on with other code, from the next record on.
@@ -169,46 +300,101 @@ impl Task {
         self.tallies = vec![NodeTally::default(); part.nodes.len()];
         self.limit = part.batch_records;
         self.operators = operators;
+        self.owners = Task::owners(&part);
         self.part = part;
         // New code gets a chance at once.
         self.suspect = None;
+        self.paused = None;
     }
 
-    /// Takes the next records through the operators.
-    pub fn turn(&mut self, now: Timestamp) -> Turn {
-        let chunk = match &self.suspect {
-            Some(suspect) if suspect.not_before > now => return Turn::Waiting(suspect.not_before),
-            Some(suspect) => self.buffer.pick_head(suspect.input),
-            None => self.buffer.pick(self.limit, self.part.batch_bytes),
-        };
-        if chunk.rows.is_empty() {
-            return Turn::Idle;
+    /// Takes the next records, or the timers that are due before them, through the operators.
+    ///
+    /// # Errors
+    /// What the disk says, which is no record's doing: nothing has happened then, and the task is of no more use.
+    pub fn turn(&mut self, now: Timestamp) -> Result<Turn, store::Error> {
+        match &self.suspect {
+            _ if self.paused.is_some() => return Ok(Turn::Idle),
+            Some(suspect) if suspect.not_before > now => {
+                return Ok(Turn::Waiting(suspect.not_before));
+            }
+            _ => {}
         }
-        let chunk = self.condemn(chunk);
+        if let Some(state) = self.scope.state_mut() {
+            state.begin();
+        }
+        let turn = self.attempt(now);
+        match &turn {
+            Ok(_) => self.look_at_timers(),
+            Err(_) => self.keep(0),
+        }
+        turn
+    }
+
+    fn attempt(&mut self, now: Timestamp) -> Result<Turn, store::Error> {
+        let chunk = self.next(now)?;
+        if chunk.rows.is_empty() {
+            return Ok(Turn::Idle);
+        }
         let walk = Walk {
             part: &self.part,
             partition: self.id.partition,
+            partitions: self.partitions,
             operators: &mut self.operators,
             filters: &self.filters,
+            owners: &self.owners,
+            scope: &mut self.scope,
             attempt: self.suspect.as_ref().map_or(0, |suspect| suspect.attempts),
             tallies: &mut self.tallies,
         };
         match walk.run(chunk) {
-            Walked::Narrow { node, rows, fault } => {
-                tracing::debug!(function = &*self.part.nodes[node].name, rows, %fault, "looking for the record");
-                self.limit = (rows / 2).max(1);
-                Turn::Worked { effects: Effects::default(), failed: None }
+            Walked::Narrow { node, limit, reason } => {
+                tracing::debug!(function = &*self.part.nodes[node].name, limit, %reason, "looking for the record");
+                self.limit = limit;
+                self.keep(0);
+                Ok(Turn::Worked { effects: Effects::default(), failed: None })
             }
+            Walked::Storage(error) => Err(error),
             Walked::Done { effects, stop } => self.conclude(effects, stop, now),
         }
     }
 
-    /// Marks records whose outputs were refused before.
+    /// Undoes what rows from here on wrote to the state.
+    fn keep(&mut self, rows: usize) {
+        if let Some(state) = self.scope.state_mut() {
+            state.keep(u32::try_from(rows).expect("a chunk has few rows"));
+        }
+    }
+
+    /// The rows of the next turn: what is tried again, or records, or timers that are due before them.
+    fn next(&mut self, now: Timestamp) -> Result<Chunk, store::Error> {
+        let latest = Latest { now, ahead_max: self.part.max_ahead };
+        let chunk = match self.suspect.as_ref().map(|suspect| suspect.source) {
+            Some(Source::Timer { due, .. }) => {
+                let chunk = self.fire(due, 1)?;
+                if chunk.rows.is_empty() {
+                    // It is not set any more.
+                    self.suspect = None;
+                }
+                chunk
+            }
+            Some(Source::Record { input, .. }) => {
+                let chunk = self.condemn(self.buffer.pick_head(input, &latest));
+                self.schedule(chunk, now)?
+            }
+            None => {
+                let chunk = self.buffer.pick(self.limit, self.part.batch_bytes, &latest);
+                let chunk = self.condemn(chunk);
+                self.schedule(chunk, now)?
+            }
+        };
+        Ok(if chunk.is_fired() { self.condemn(chunk) } else { chunk })
+    }
+
+    /// Marks what outputs were refused of before.
     fn condemn(&self, mut chunk: Chunk) -> Chunk {
         if !self.refused.is_empty() {
             for row in 0..chunk.rows.len() {
-                let at = (chunk.rows[row].input, chunk.record(row).offset);
-                if let Some(why) = self.refused.get(&at) {
+                if let Some(why) = self.refused.get(&chunk.source(row)) {
                     chunk.rows[row].time = Err(why.clone());
                 }
             }
@@ -216,7 +402,13 @@ impl Task {
         chunk
     }
 
-    fn conclude(&mut self, mut effects: Effects, stop: Option<Stop>, now: Timestamp) -> Turn {
+    fn conclude(
+        &mut self,
+        mut effects: Effects,
+        stop: Option<Stop>,
+        now: Timestamp,
+    ) -> Result<Turn, store::Error> {
+        self.keep(effects.handled);
         if effects.handled > 0 {
             self.suspect = None;
         }
@@ -225,16 +417,20 @@ impl Task {
                 self.limit = (self.limit * 2).min(self.part.batch_records);
                 None
             }
-            Some(stop) => Some(Box::new(self.judge(stop, &mut effects, now))),
+            Some(stop) => Some(Box::new(self.judge(stop, &mut effects, now)?)),
         };
+        if let Some(last) = effects.handled.checked_sub(1)
+            && let Some(time) = self.times.get(last)
+        {
+            self.stream_time = *time;
+        }
         self.buffer.done(&effects.chunk.rows[..effects.handled]);
         if !self.refused.is_empty() {
             for row in 0..effects.handled {
-                self.refused
-                    .remove(&(effects.chunk.rows[row].input, effects.chunk.record(row).offset));
+                self.refused.remove(&effects.chunk.source(row));
             }
         }
         effects.positions = self.buffer.take_moved();
-        Turn::Worked { effects, failed }
+        Ok(Turn::Worked { effects, failed })
     }
 }

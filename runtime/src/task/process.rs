@@ -2,23 +2,28 @@
 //!
 //! Nodes are visited in topological order, each with one guest call for all its entries. Where a node stops at an
 //! entry, nothing of that entry's source record or of those behind it goes on: `bound` is the first row without
-//! effects. At the end the emissions are laid in the order of record-at-a-time processing: by source record, then
+//! effects. A timer that falls due before a later row cuts the walk there in the same way, and nothing of the rows from
+//! there on counts, whatever the guest made of them. At the end the emissions are laid in the order of record-at-a-time processing: by source record, then
 //! depth first.
 
 use std::{collections::HashMap, ops::Range};
 
-use tidemill_layout::{Emission, HeaderPart, Part};
+use tidemill_layout::{Emission, HeaderPart, Kind, Part};
 
 use crate::{
-    guest::Fault,
+    guest::{Binding, Fault, Scope, ScopeEntry},
     operator::{Entry, Filter, Function, Reason, Tally},
+    partitioner::partition_of,
     record::{Headers, Partition, Record, Timestamp},
-    topology::SubTopology,
+    store,
+    topology::{Edge, SubTopology},
 };
 
 use super::{
     buffer::Chunk,
     effects::{Effects, Output, Span, resolve},
+    source::From,
+    timers::Owner,
 };
 
 /// Where a chunk stopped.
@@ -44,8 +49,11 @@ pub(super) struct Intermediate {
 pub(super) enum Walked {
     /// The rows before `stop`, or all, have effects.
     Done { effects: Effects, stop: Option<Stop> },
-    /// A call with entries of so many source records failed, and which of them did it is not known.
-    Narrow { node: usize, rows: usize, fault: Fault },
+    /// A call ended without an answer for the rows before the one at fault, or which that is is not known: nothing
+    /// counts, and the next turn is to take so many rows.
+    Narrow { node: usize, limit: usize, reason: Reason },
+    /// The state cannot be read or written.
+    Storage(store::Error),
 }
 
 /// What a node did for the rows that have effects.
@@ -64,7 +72,13 @@ struct Waiting {
     key: Span,
     value: Span,
     headers: Span,
+    /// Emitted by a node of the task rather than a row as it is.
     inner: bool,
+    /// The timer that its row is.
+    fired: bool,
+    /// Of an inner one: which emission, and of which node.
+    cause: usize,
+    giver: usize,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -88,8 +102,12 @@ struct Visit {
 pub(super) struct Walk<'a> {
     pub(super) part: &'a SubTopology,
     pub(super) partition: Partition,
+    pub(super) partitions: u32,
     pub(super) operators: &'a mut [Function],
     pub(super) filters: &'a [Filter],
+    /// Who has the timers.
+    pub(super) owners: &'a [Option<Owner>],
+    pub(super) scope: &'a mut Scope,
     /// How often the first row failed before.
     pub(super) attempt: u32,
     pub(super) tallies: &'a mut [NodeTally],
@@ -107,15 +125,25 @@ impl Walk<'_> {
             let bound = stop.as_ref().map_or(chunk.rows.len(), |stop| stop.row);
             let mut visit = std::mem::take(&mut visits[node]);
             visit.entries.retain(|entry| (entry.row as usize) < bound);
+            // Several ways may lead here: source records keep their order, and within one the order they came in.
+            visit.entries.sort_by_key(|entry| entry.row);
+            for (index, entry) in visit.entries.iter().enumerate().filter(|(_, entry)| entry.inner)
+            {
+                became.insert((entry.giver, entry.cause, node), index);
+            }
             match self.call(node, &chunk, &mut visit, &mut bytes) {
                 Ok(Some(earlier)) => stop = Some(earlier),
                 Ok(None) => {}
-                Err((rows, fault)) => return Walked::Narrow { node, rows, fault },
+                Err(end) => return end,
             }
-            self.hand_on(node, &visit, &mut visits, &mut became, &bytes, &chunk);
+            if let Some(earlier) = self.hand_on(node, &visit, &mut visits, &bytes, &chunk) {
+                stop = Some(earlier);
+            }
             visits[node] = visit;
         }
-        let handled = stop.as_ref().map_or(chunk.rows.len(), |stop| stop.row);
+        let cut = self.scope.cut().map_or(chunk.rows.len(), |cut| cut as usize);
+        let stop = stop.filter(|stop| stop.row < cut);
+        let handled = stop.as_ref().map_or(cut, |stop| stop.row);
         let outputs = self.flatten(&visits, &became, handled);
         self.count(&visits, handled, &chunk, &bytes);
         Walked::Done {
@@ -124,10 +152,18 @@ impl Walk<'_> {
         }
     }
 
-    /// Brings source records to the nodes that read their topic.
+    /// Brings source records to the nodes that read their topic, and timers to those that have them.
     fn enter(&self, chunk: &Chunk, visits: &mut [Visit]) -> Option<Stop> {
         for (row, at) in (0..).zip(&chunk.rows) {
-            let readers = &self.part.inputs[at.input].readers;
+            let edge;
+            let (readers, fired) = match at.from {
+                From::Input(input) => (&*self.part.inputs[input].readers, false),
+                From::Timer(timer) => {
+                    let owner = self.owners[usize::from(timer)].expect("only such timers fire");
+                    edge = [Edge { node: owner.node, source: owner.slot }];
+                    (&edge[..], true)
+                }
+            };
             let timestamp = match &at.time {
                 Ok(timestamp) => *timestamp,
                 Err(reason) => {
@@ -138,7 +174,8 @@ impl Walk<'_> {
             };
             for edge in readers {
                 let filter = &self.filters[edge.node];
-                if !filter.is_empty() && !filter.admits(chunk.record(row as usize).value) {
+                if !fired && !filter.is_empty() && !filter.admits(chunk.record(row as usize).value)
+                {
                     continue;
                 }
                 let span = Span::Source(row);
@@ -152,42 +189,35 @@ impl Walk<'_> {
                     value,
                     headers,
                     inner: false,
+                    fired,
+                    cause: 0,
+                    giver: 0,
                 });
             }
         }
         None
     }
 
-    /// Calls a node with its entries, until they are handled or it stops.
+    /// Calls a node with its entries, until they are handled, a timer cuts them, or it stops.
     fn call(
         &mut self,
         node: usize,
         chunk: &Chunk,
         visit: &mut Visit,
         bytes: &mut Vec<u8>,
-    ) -> Result<Option<Stop>, (usize, Fault)> {
+    ) -> Result<Option<Stop>, Walked> {
         let Visit { entries, ranges, emitted } = visit;
-        // Several ways may lead here: source records keep their order, and within one the order they came in.
-        entries.sort_by_key(|entry| entry.row);
         let mut from = 0;
-        while from < entries.len() {
-            let rest = &entries[from..];
-            let at = |entry: &Waiting| {
-                self.part.inputs[chunk.rows[entry.row as usize].input].topic.as_ref()
-            };
-            let attempt = self.attempt;
-            self.operators[node].load(
-                self.partition.0,
-                rest.iter().map(|entry| Entry {
-                    source: entry.source,
-                    topic: at(entry),
-                    attempt: if entry.row == 0 { attempt } else { 0 },
-                    record: entry.record(chunk, bytes),
-                }),
-            );
+        loop {
+            let end = self.before_cut(entries);
+            if from >= end {
+                return Ok(None);
+            }
+            let rest = &entries[from..end];
+            self.load(node, chunk, rest, bytes);
             let mut last = 0;
             let mut start = emitted.len();
-            let called = self.operators[node].call(|emission| {
+            let called = self.operators[node].call(self.scope, |emission| {
                 while last < emission.cause {
                     ranges.push(start..emitted.len());
                     start = emitted.len();
@@ -201,60 +231,120 @@ impl Walk<'_> {
             }
             from += called.handled;
             if let Some(reason) = called.stopped {
-                return self.stopped(node, &entries[from..], reason, chunk, bytes);
+                let culprit = called.culprit - called.handled;
+                return self.stopped(node, &entries[from..end], culprit, reason, chunk, bytes);
             }
         }
-        Ok(None)
     }
 
+    /// How many of the entries are of rows that this turn may handle.
+    fn before_cut(&self, entries: &[Waiting]) -> usize {
+        match self.scope.cut() {
+            Some(cut) => entries.partition_point(|entry| entry.row < cut),
+            None => entries.len(),
+        }
+    }
+
+    fn load(&mut self, node: usize, chunk: &Chunk, entries: &[Waiting], bytes: &[u8]) {
+        let topic = |entry: &Waiting| match chunk.rows[entry.row as usize].from {
+            From::Input(input) => self.part.inputs[input].topic.as_ref(),
+            From::Timer(_) => "",
+        };
+        let attempt = self.attempt;
+        self.operators[node].load(
+            self.partition.0,
+            entries.iter().map(|entry| Entry {
+                kind: if entry.fired { Kind::Timer } else { Kind::Record },
+                source: entry.source,
+                topic: topic(entry),
+                attempt: if entry.row == 0 { attempt } else { 0 },
+                record: entry.record(chunk, bytes),
+            }),
+        );
+        self.scope.load(
+            &self.part.nodes[node].bindings,
+            entries.iter().map(|entry| ScopeEntry {
+                row: entry.row,
+                key: resolve(chunk, bytes, entry.key, |record| record.key),
+                fired: entry.fired,
+            }),
+        );
+    }
+
+    /// What an entry that stopped a call means: `rest` are those not handled, of which the culprit is one.
     fn stopped(
-        &self,
+        &mut self,
         node: usize,
         rest: &[Waiting],
+        culprit: usize,
         reason: Reason,
         chunk: &Chunk,
         bytes: &[u8],
-    ) -> Result<Option<Stop>, (usize, Fault)> {
-        let Some(first) = rest.first() else { return Ok(None) };
-        let reason = match reason {
+    ) -> Result<Option<Stop>, Walked> {
+        let (Some(first), Some(failed)) = (rest.first(), rest.get(culprit)) else {
+            return Ok(None);
+        };
+        let first = first.row as usize;
+        let cut = self.scope.cut().map(|cut| cut as usize);
+        let again = |limit, reason| Err(Walked::Narrow { node, limit, reason });
+        let (row, reason) = match reason {
+            Reason::Fault(Fault::Storage { .. }) => {
+                let error = self.scope.take_error();
+                return Err(Walked::Storage(error.expect("the scope keeps what the disk said")));
+            }
             Reason::Somewhere(fault) => {
                 let mut rows: Vec<u32> = rest.iter().map(|entry| entry.row).collect();
                 rows.dedup();
-                if rows.len() > 1 {
-                    return Err((rows.len(), fault));
+                let limit = match cut {
+                    _ if rows.len() == 1 => None,
+                    // Perhaps it is of those that are not to be handled now.
+                    Some(cut) => Some(cut),
+                    // Those before the call are well: they go without the others.
+                    None if first > 0 => Some(first),
+                    None => Some(rows.len() / 2),
+                };
+                if let Some(limit) = limit {
+                    return again(limit, Reason::Somewhere(fault));
                 }
-                Reason::Fault(fault)
+                (first, Reason::Fault(fault))
             }
-            known => known,
+            known => (failed.row as usize, known),
         };
-        let intermediate = first.inner.then(|| {
-            let record = first.record(chunk, bytes);
+        if let Some(cut) = cut.filter(|cut| *cut <= row) {
+            // It went on where it was not to. What came before is lost if the call did not end by itself.
+            return if culprit == 0 { Ok(None) } else { again(cut, reason) };
+        }
+        if row > first && culprit > 0 {
+            return again(row, reason);
+        }
+        let intermediate = failed.inner.then(|| {
+            let record = failed.record(chunk, bytes);
             Intermediate {
                 key: record.key.map(<[u8]>::to_vec),
                 value: record.value.map(<[u8]>::to_vec),
             }
         });
-        Ok(Some(Stop { row: first.row as usize, node, reason, intermediate }))
+        Ok(Some(Stop { row, node, reason, intermediate }))
     }
 
-    /// Brings emissions to the nodes that take them in memory.
+    /// Brings emissions to the nodes that take them in memory, up to one that may not go there.
     fn hand_on(
         &self,
         node: usize,
         visit: &Visit,
         visits: &mut [Visit],
-        became: &mut HashMap<(usize, usize, usize), usize>,
         bytes: &[u8],
         chunk: &Chunk,
-    ) {
+    ) -> Option<Stop> {
         let outputs = &self.part.nodes[node].outputs;
         if outputs.iter().all(|output| output.edges.is_empty()) {
-            return;
+            return None;
         }
         for (entry, range) in visit.entries.iter().zip(&visit.ranges) {
             for index in range.clone() {
                 let emitted = &visit.emitted[index];
-                for edge in &outputs[usize::from(emitted.output)].edges {
+                let output = &outputs[usize::from(emitted.output)];
+                for edge in &output.edges {
                     let waiting = Waiting {
                         row: entry.row,
                         source: edge.source,
@@ -263,14 +353,46 @@ impl Walk<'_> {
                         value: emitted.value,
                         headers: emitted.headers,
                         inner: true,
+                        fired: false,
+                        cause: index,
+                        giver: node,
                     };
-                    if self.filters[edge.node].admits(waiting.record(chunk, bytes).value) {
-                        became.insert((node, index, edge.node), visits[edge.node].entries.len());
-                        visits[edge.node].entries.push(waiting);
+                    if !self.filters[edge.node].admits(waiting.record(chunk, bytes).value) {
+                        continue;
                     }
+                    if let Some(reason) = self.strays(&waiting, &output.name, edge.node, bytes) {
+                        let (row, intermediate) = (entry.row as usize, None);
+                        return Some(Stop { row, node, reason, intermediate });
+                    }
+                    visits[edge.node].entries.push(waiting);
                 }
             }
         }
+        None
+    }
+
+    /// State is kept by partition: a key that a function chose is looked after where it belongs, and only there.
+    fn strays(&self, entry: &Waiting, output: &str, to: usize, bytes: &[u8]) -> Option<Reason> {
+        let Span::Own { start, length } = entry.key else { return None };
+        let keyed = |binding: &Binding| match binding {
+            Binding::Store(_) | Binding::Timer(_) => true,
+            Binding::Table(table) => !self.part.stores[*table].broadcast,
+        };
+        let to = &self.part.nodes[to];
+        if !to.bindings.iter().flatten().any(keyed) {
+            return None;
+        }
+        let home = partition_of(&bytes[start..start + length], self.partitions);
+        (home != self.partition).then(|| {
+            let (name, own) = (&to.name, self.partition);
+            Reason::Fault(Fault::Partition {
+                what: format!(
+                    "its output `{output}` goes to `{name}` in memory under a key that belongs to partition {home}, and \
+                     the state here is that of partition {own}: re-key by a topic between the two (send the output to \
+                     a topic and let `{name}` read that)"
+                ),
+            })
+        })
     }
 
     /// Lays the outputs of the handled rows in the order of record-at-a-time processing.

@@ -1,5 +1,7 @@
 //! Event time: from the record's timestamp, a field of its JSON, or a header.
 
+use std::time::Duration;
+
 use crate::{
     record::{Record, Timestamp},
     topology::EventTime,
@@ -40,6 +42,35 @@ pub(super) fn of(time: &EventTime, record: &Record<'_>) -> Result<Timestamp, Str
                 Err(_) => parse(text),
             }
         }
+    }
+}
+
+/// How far ahead of the clock a record may be.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Latest {
+    pub(super) now: Timestamp,
+    pub(super) ahead_max: Duration,
+}
+
+impl Latest {
+    /// A record further ahead would move stream time for all that follow.
+    #[inline]
+    pub(super) fn check(&self, time: Result<Timestamp, String>) -> Result<Timestamp, String> {
+        let ahead_max = i64::try_from(self.ahead_max.as_millis()).unwrap_or(i64::MAX);
+        match time {
+            Ok(time) if time.millis() > self.now.millis().saturating_add(ahead_max) => {
+                Err(self.ahead(time))
+            }
+            other => other,
+        }
+    }
+
+    #[cold]
+    fn ahead(&self, time: Timestamp) -> String {
+        let time = jiff::Timestamp::from_millisecond(time.millis())
+            .map_or_else(|_| time.to_string(), |time| time.to_string());
+        let ahead_max = humantime::format_duration(self.ahead_max);
+        format!("its time {time} is further ahead of the clock than max-ahead = {ahead_max}")
     }
 }
 

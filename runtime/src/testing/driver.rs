@@ -235,7 +235,7 @@ impl Observer for Collector {
             Verdict::Wait(_) => {
                 effects.push(Effect::Retry { function, attempt: failure.attempts, reason })
             }
-            Verdict::Again => {}
+            Verdict::Again | Verdict::Pause => {}
         }
     }
 }

@@ -58,7 +58,15 @@ impl Worker {
                 };
                 self.tasks.insert(
                     id,
-                    Task::new(id, part.clone(), self.code.operators(index), &positions),
+                    Task::new(
+                        id,
+                        part.clone(),
+                        self.code.operators(index),
+                        &positions,
+                        1,
+                        None,
+                        None,
+                    ),
                 );
                 for partition in part.partitions(number.0) {
                     self.inbox.resume(&partition);

@@ -122,7 +122,7 @@ impl Worker {
         self.pending.clear();
         self.ledger.reset();
         let tasks = std::mem::take(&mut self.tasks);
-        for (id, old) in tasks {
+        for (id, mut old) in tasks {
             let partitions: Vec<_> =
                 (0..old.part().inputs.len()).map(|input| partition_of(&old, input)).collect();
             let positions: Vec<Position> = partitions
@@ -133,8 +133,8 @@ impl Worker {
                 self.inbox.seek(partition, *position)?;
             }
             let operators = self.code.operators(id.part);
-            let mut task = Task::new(id, old.part().clone(), operators, &positions);
-            task.inherit_refusals(old);
+            let mut task = Task::new(id, old.part().clone(), operators, &positions, 1, None, None);
+            task.give_refusals(old.take_refusals());
             self.tasks.insert(id, task);
         }
         Ok(())

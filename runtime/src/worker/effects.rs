@@ -9,8 +9,9 @@ use crate::{
     broker::{self, Delivery, Produce},
     guest::Fault,
     metrics::FaultKind,
-    record::{Record, TopicPartition},
-    task::{Effects, Failed, Reason, TaskId, Verdict},
+    record::{Offset, Record, TopicPartition},
+    task::{Effects, Failed, Reason, Source, TaskId, Verdict},
+    topology::SubTopology,
 };
 
 /// How long an observed batch is waited for, so that its view can say where each record went.
@@ -62,7 +63,7 @@ impl Worker {
                 headers: output.headers,
                 timestamp: output.timestamp,
             };
-            let cause = Cause { task: pending.task, input: output.input, offset: output.source };
+            let cause = Cause { task: pending.task, source: output.source };
             match self.outbox.produce(&record, self.ledger.token()) {
                 Ok(()) => self.ledger.produced(cause),
                 Err(broker::Error::Full) => return Ok(false),
@@ -106,18 +107,19 @@ impl Worker {
     /// An output was refused for good: its source record is charged, and all goes back to the last commit.
     fn refuse(&mut self, cause: Cause, why: &str) -> Result<(), broker::Error> {
         if let Some(task) = self.tasks.get_mut(&cause.task) {
-            task.refuse(cause.input, cause.offset, format!("its output was refused: {why}"));
+            task.refuse(cause.source, format!("its output was refused: {why}"));
         }
-        self.abort(&format!("an output of record {} was refused: {why}", cause.offset))
+        self.abort(&format!("an output was refused: {why}"))
     }
 
     /// One line for each failure, when it first happens and when it is settled.
     fn log(&mut self, id: TaskId, failed: &Failed) {
         let part = &self.code.topology.parts[id.part];
-        let (function, topic) = (&*part.nodes[failed.node].name, &*part.inputs[failed.input].topic);
+        let function = &*part.nodes[failed.node].name;
+        let (topic, offset) = place(part, failed.source);
         let counters = &self.counters[id.part][failed.node];
         let app = &*self.code.topology.app;
-        let (partition, offset, kind) = (id.partition.0, failed.offset.0, failed.reason.kind());
+        let (partition, offset, kind) = (id.partition.0, offset.0, failed.reason.kind());
         counters.fault(fault_kind(&failed.reason));
         match failed.verdict {
             Verdict::DeadLetter => {
@@ -150,6 +152,10 @@ impl Worker {
                 }
             }
             Verdict::Again => counters.retries.inc(),
+            Verdict::Pause => {
+                let reason = &failed.reason;
+                tracing::error!(app, function, topic, partition, offset, kind, "paused: {reason}");
+            }
         }
         let status = FailureStatus {
             topic: topic.to_owned(),
@@ -164,6 +170,7 @@ impl Worker {
             match failed.verdict {
                 Verdict::DeadLetter => function.dead_letters += 1,
                 Verdict::Wait(_) | Verdict::Again => function.retries += 1,
+                Verdict::Pause => {}
             }
             function.last_failure = Some(status);
         });
@@ -247,7 +254,7 @@ impl Worker {
                 partition,
                 offset,
                 record: Record {
-                    offset: output.source,
+                    offset: place(part, output.source).1,
                     timestamp: output.timestamp,
                     key: output.key,
                     value: output.value,
@@ -255,13 +262,9 @@ impl Worker {
                 },
             }
         };
-        let source = |input: usize| TopicPartition {
-            topic: std::sync::Arc::clone(&part.inputs[input].topic),
-            partition: id.partition,
-        };
-        for (input, record, range) in effects.sources() {
-            let failed =
-                failed.filter(|failed| failed.input == input && failed.offset == record.offset);
+        let source = |source: Source| TopicPartition::new(place(part, source).0, id.partition.0);
+        for (from, record, range) in effects.sources() {
+            let failed = failed.filter(|failed| failed.source == from);
             let letter = failed.is_some();
             let outputs = if letter { Vec::new() } else { range.clone().map(produced).collect() };
             let failure = failed.map(|failed| Failure {
@@ -272,7 +275,7 @@ impl Worker {
                 dead_letter: range.last().map(produced),
             });
             observer.observe(&View {
-                source: source(input),
+                source: source(from),
                 record,
                 outputs,
                 failure,
@@ -281,7 +284,7 @@ impl Worker {
         }
         // A record that is tried again is not among the handled ones.
         if let Some(failed) = failed.filter(|failed| failed.verdict != Verdict::DeadLetter)
-            && let Some((input, record)) = effects.next_source()
+            && let Some((from, record)) = effects.next_source()
         {
             let failure = Failure {
                 function: &part.nodes[failed.node].name,
@@ -291,21 +294,32 @@ impl Worker {
                 dead_letter: None,
             };
             let (outputs, failure) = (Vec::new(), Some(failure));
-            observer.observe(&View { source: source(input), record, outputs, failure, functions });
+            observer.observe(&View { source: source(from), record, outputs, failure, functions });
         }
+    }
+}
+
+/// Where a record is; of a timer, its name, and no offset.
+fn place(part: &SubTopology, source: Source) -> (&str, Offset) {
+    match source {
+        Source::Record { input, offset } => (&part.inputs[input].topic, offset),
+        Source::Timer { timer, .. } => (&part.timers[usize::from(timer)], Offset(-1)),
     }
 }
 
 fn fault_kind(reason: &Reason) -> FaultKind {
     match reason {
         Reason::Reject(_) => FaultKind::Reject,
-        Reason::Error(_) => FaultKind::Error,
+        Reason::Error(_) | Reason::State(_) => FaultKind::Error,
         Reason::Retry { .. } => FaultKind::Retry,
         Reason::Fault(fault) | Reason::Somewhere(fault) => match fault {
             Fault::Timeout { .. } => FaultKind::Timeout,
             Fault::Memory { .. } => FaultKind::Memory,
-            Fault::Output { .. } | Fault::Contract { .. } => FaultKind::Output,
-            Fault::Trap { .. } | Fault::Init { .. } => FaultKind::Panic,
+            Fault::Output { .. } | Fault::Contract { .. } | Fault::Partition { .. } => {
+                FaultKind::Output
+            }
+            Fault::Reject { .. } => FaultKind::Reject,
+            Fault::Trap { .. } | Fault::Init { .. } | Fault::Storage { .. } => FaultKind::Panic,
         },
     }
 }

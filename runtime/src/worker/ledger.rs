@@ -11,15 +11,14 @@ use std::{
 
 use crate::{
     record::{Offset, Partition, Position, TopicPartition},
-    task::TaskId,
+    task::{Source, TaskId},
 };
 
 /// Which record a produced record is owed to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Cause {
     pub(super) task: TaskId,
-    pub(super) input: usize,
-    pub(super) offset: Offset,
+    pub(super) source: Source,
 }
 
 #[derive(Debug)]
@@ -169,8 +168,7 @@ mod tests {
     fn cause(offset: i64) -> Cause {
         Cause {
             task: TaskId { part: 0, partition: Partition(0) },
-            input: 0,
-            offset: Offset(offset),
+            source: Source::Record { input: 0, offset: Offset(offset) },
         }
     }
 

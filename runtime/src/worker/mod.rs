@@ -29,7 +29,7 @@ use crate::{
     metrics::{AppMetrics, FunctionMetrics, Share},
     operator::{Function, OutputCheck},
     record::{Position, TopicPartition},
-    task::{Effects, Task, TaskId, Turn},
+    task::{Effects, Source, Task, TaskId, Turn},
     topology::Topology,
 };
 use ledger::Ledger;
@@ -217,7 +217,8 @@ impl Worker {
     /// Whether all that was read is handled, produced, acknowledged and committed, and every input was read to its end
     /// (where a record is waited with, up to that record).
     pub fn is_settled(&self) -> bool {
-        let tasks = self.tasks.values().all(|task| task.at_end() || task.suspect().is_some());
+        let now = self.clock.now();
+        let tasks = self.tasks.values().all(|task| task.is_settled(now));
         tasks && self.pending.is_empty() && !self.ledger.is_dirty() && self.ledger.sealed() == 0
     }
 
@@ -274,7 +275,8 @@ impl Worker {
         let ids: Vec<TaskId> = self.tasks.keys().copied().collect();
         for id in ids {
             let Some(task) = self.tasks.get_mut(&id) else { continue };
-            if let Turn::Worked { effects, failed } = task.turn(now) {
+            let turn = task.turn(now).map_err(|error| broker::Error::Fatal(error.to_string()))?;
+            if let Turn::Worked { effects, failed } = turn {
                 worked = true;
                 self.take(id, effects, failed.as_deref())?;
             }
@@ -368,9 +370,19 @@ impl Worker {
         match self.tasks.get(&TaskId { part, partition: partition.partition }) {
             None => Some("for the partitions with this number of the other inputs".to_owned()),
             Some(task) => {
-                let (at, offset, attempts) = task.suspect()?;
-                (at == input)
-                    .then(|| format!("record {offset} failed {attempts} times and is tried again"))
+                if let Some(why) = task.paused() {
+                    return Some(format!("paused: {why}"));
+                }
+                match task.suspect()? {
+                    (Source::Record { input: at, offset }, attempts) if at == input => {
+                        Some(format!("record {offset} failed {attempts} times and is tried again"))
+                    }
+                    (Source::Record { .. }, _) => None,
+                    (Source::Timer { timer, .. }, attempts) => {
+                        let name = task.part().timers.get(usize::from(timer))?;
+                        Some(format!("timer `{name}` failed {attempts} times and is tried again"))
+                    }
+                }
             }
         }
     }

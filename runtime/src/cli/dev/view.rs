@@ -161,6 +161,9 @@ fn failure_lines(failure: &Failure<'_>) -> Vec<String> {
         Verdict::Wait(at) => {
             lines.push(format!("   ↻ again at {}, after {} attempts", clock(at), failure.attempts))
         }
+        Verdict::Pause => {
+            lines.push("   ‖ paused: resume it, or change the code".to_owned());
+        }
         Verdict::DeadLetter => {}
     }
     if let Some(letter) = &failure.dead_letter {
@@ -227,6 +230,7 @@ fn json(view: &worker::View<'_>) -> serde_json::Value {
             "next": match failure.verdict {
                 Verdict::Again => "again",
                 Verdict::Wait(_) => "wait",
+                Verdict::Pause => "pause",
                 Verdict::DeadLetter => "dead-letter",
             },
             "dead_letter": failure.dead_letter.as_ref().map(produced),
