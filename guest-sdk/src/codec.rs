@@ -16,6 +16,10 @@ pub trait Codec {
 }
 
 /// Reads a key, a value or a header.
+#[diagnostic::on_unimplemented(
+    message = "nothing can be read as `{Self}`",
+    note = "`Json<T>`, `Text`, `Bytes`, `i32` or `i64`"
+)]
 pub trait Decode<'e>: Codec + Sized {
     /// Decodes; `what` names it in the failure's reason: `value`, `key`, or a header.
     ///
@@ -25,6 +29,10 @@ pub trait Decode<'e>: Codec + Sized {
 }
 
 /// Writes a key or a value.
+#[diagnostic::on_unimplemented(
+    message = "nothing can be written as `{Self}`",
+    note = "`Json<T>`, `Text`, `Bytes`, `i32` or `i64`"
+)]
 pub trait Encode: Codec {
     /// Appends it.
     ///

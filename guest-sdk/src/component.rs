@@ -1,6 +1,6 @@
 //! The component's side of the contract: what [`export!`](crate::export) writes calls these.
 
-use crate::{Instance, Setup, bindings::types::Description, function::Export, host};
+use crate::{Instance, bindings::types::Description, function::Export, host};
 use std::cell::{Cell, RefCell};
 
 /// A list as the canonical ABI returns it: where it is in memory, and its length.
@@ -35,7 +35,7 @@ pub fn init(functions: &[Export], index: u32, config: &str) -> Result<(), String
         function.ok_or_else(|| format!("no function {index}: there are {}", functions.len()))?;
     let config = serde_json::from_str(config)
         .map_err(|error| format!("config is not a JSON object: {error}"))?;
-    let instance = (function.start)(&mut Setup::new(&config))?;
+    let instance = (function.start)(&config)?;
     INSTANCE.set(Some(instance));
     Ok(())
 }

@@ -1,25 +1,30 @@
-//! A record as it lies in the batch, for extractors.
+//! A record, or a timer that fired, as it lies in the batch, for extractors.
 
 use crate::{Bytes, Timestamp, bytes::Buffer};
 use tidemill_layout as layout;
 
 /// A record as it lies in the batch: what [`Param::extract`](crate::Param::extract) takes from. It lives as long as the
 /// batch, so that what is decoded may borrow from it.
+///
+/// In a timer's handler it is the timer that fired: its key is the one the timer was set under, its value the payload, its
+/// event time when it was due; it has no headers, an empty topic, and offset -1.
 #[derive(Debug, Clone, Copy)]
 pub struct Entry<'e> {
     entry: layout::Entry<'e>,
     origin: layout::Origin<'e>,
     buffer: &'e Buffer,
+    index: u32,
 }
 
 impl<'e> Entry<'e> {
     #[inline]
     pub(crate) fn new(
+        index: u32,
         entry: layout::Entry<'e>,
         origin: layout::Origin<'e>,
         buffer: &'e Buffer,
     ) -> Self {
-        Entry { entry, origin, buffer }
+        Entry { entry, origin, buffer, index }
     }
 
     /// Which of the function's inputs it came by, counted from 0.
@@ -76,6 +81,12 @@ impl<'e> Entry<'e> {
         self.entry.headers.last(name).map(|header| header.value.map(|bytes| self.raw(bytes)))
     }
 
+    /// Its index in the batch, by which the host knows whose state is asked for.
+    #[inline]
+    pub(crate) fn index(&self) -> u32 {
+        self.index
+    }
+
     pub(crate) fn layout(&self) -> &layout::Entry<'e> {
         &self.entry
     }
@@ -90,7 +101,7 @@ impl<'e> Entry<'e> {
     }
 }
 
-/// Bytes of a record in the batch.
+/// Bytes to decode: of a record in the batch, or of state.
 #[derive(Debug, Clone, Copy)]
 pub struct Raw<'e> {
     bytes: &'e [u8],
@@ -98,6 +109,11 @@ pub struct Raw<'e> {
 }
 
 impl<'e> Raw<'e> {
+    /// All of a buffer.
+    pub(crate) fn all(buffer: &'e Buffer) -> Self {
+        Raw { bytes: buffer, buffer }
+    }
+
     /// Them, borrowed from the batch.
     #[inline]
     pub fn as_slice(self) -> &'e [u8] {

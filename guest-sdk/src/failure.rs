@@ -18,6 +18,7 @@ enum Kind {
     Error,
     Reject,
     Retry(Option<Duration>),
+    State,
 }
 
 impl Failure {
@@ -25,6 +26,13 @@ impl Failure {
     #[cold]
     pub fn error(reason: impl Into<String>) -> Self {
         Failure { kind: Kind::Error, reason: reason.into() }
+    }
+
+    /// Bytes of the function's own state are not what they should be. That is not the record's doing: the task pauses before
+    /// it until code or bytes are mended. The SDK says so by itself where state, rows or timers do not decode.
+    #[cold]
+    pub fn state(reason: impl Into<String>) -> Self {
+        Failure { kind: Kind::State, reason: reason.into() }
     }
 
     /// What the function said.
@@ -41,6 +49,7 @@ impl Failure {
                 after_ms: after.map(|after| u64::try_from(after.as_millis()).unwrap_or(u64::MAX)),
                 reason,
             },
+            Kind::State => layout::Failure::State(reason),
         }
     }
 }

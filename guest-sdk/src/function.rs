@@ -1,17 +1,21 @@
-//! A function: how it is described, started, and run over a batch.
+//! A function: how it is started, and run over a batch.
 
 use crate::{
-    Entry, Failure, FromHeader, Param, Role,
-    bindings::types::{Description, Role as SlotRole, Shape, Slot, Source},
+    Entry, Failure, FromHeader, Param,
+    bindings::types::{Description, Role as SlotRole, Slot},
     bytes::Buffer,
+    describe::{describe, slots},
+    kept::Kept,
     output::Emitter,
+    param::Parameters,
+    timer::{Call, Handler},
 };
 use serde_json::{Map, Value};
 use std::{
     cell::{Ref, RefCell},
     rc::Rc,
 };
-use tidemill_layout::{Batch, VERSION};
+use tidemill_layout::{Batch, Kind};
 
 /// A function, as [`#[function]`](macro@crate::function) implements it for a struct of the same name as the `fn`.
 #[diagnostic::on_unimplemented(
@@ -23,7 +27,11 @@ pub trait Function {
     const NAME: &'static str;
 
     /// The names and roles of its parameters, in order. A name is empty where the pattern has none.
-    const PARAMETERS: &'static [(&'static str, Role)];
+    const PARAMETERS: Parameters;
+
+    /// The handlers of its timers, as `timers(…)` lists them.
+    #[doc(hidden)]
+    const HANDLERS: &'static [Handler];
 
     /// Makes an instance.
     ///
@@ -45,89 +53,67 @@ pub trait Instance {
 #[derive(Debug)]
 pub struct Setup<'a> {
     config: &'a Map<String, Value>,
+    slots: &'a [Slot],
     emitter: Rc<Emitter>,
-    outputs: u16,
+    /// The timer whose handler is prepared.
+    timer: &'static str,
 }
 
 impl<'a> Setup<'a> {
-    pub(crate) fn new(config: &'a Map<String, Value>) -> Self {
-        Setup { config, emitter: Rc::default(), outputs: 0 }
-    }
-
     /// The manifest's value of that name.
     pub fn config(&self, name: &str) -> Option<&'a Value> {
         self.config.get(name)
     }
 
-    /// The next output.
-    pub(crate) fn output(&mut self) -> (Rc<Emitter>, u16) {
-        let index = self.outputs;
-        self.outputs += 1;
-        (Rc::clone(&self.emitter), index)
+    /// The output of that name, and its index among the outputs.
+    pub(crate) fn output(&self, name: &str) -> Result<(Rc<Emitter>, u16), String> {
+        let mut outputs = self.slots.iter().filter(|slot| slot.role == SlotRole::Output);
+        let index = outputs.position(|slot| slot.name == name);
+        let index = index.ok_or_else(|| unknown("output", name))?;
+        let index = u16::try_from(index).map_err(|_| "there are too many outputs".to_owned())?;
+        Ok((Rc::clone(&self.emitter), index))
+    }
+
+    /// The timer whose handler is prepared.
+    pub(crate) fn timer(&self) -> &'static str {
+        self.timer
+    }
+
+    /// What the host keeps under that name.
+    pub(crate) fn kept(&self, role: SlotRole, name: &str) -> Result<Rc<Kept>, String> {
+        let index = self.slots.iter().position(|slot| slot.role == role && slot.name == name);
+        let index = index.ok_or_else(|| unknown("slot of its kind", name))?;
+        let index = u32::try_from(index).map_err(|_| "there are too many slots".to_owned())?;
+        Ok(Kept::new(index, name, Rc::clone(&self.emitter)))
     }
 }
 
-/// What `describe` says of a function.
-pub(crate) fn describe<F: Function>() -> Description {
-    let (mut sources, mut slots, mut keys) = (Vec::new(), Vec::new(), "bytes");
-    for (name, role) in F::PARAMETERS {
-        match role {
-            Role::Input { sources: inputs } => sources.extend_from_slice(inputs),
-            Role::Key { codec } => keys = codec,
-            Role::Output { key, value } => {
-                let rekeys = !key.is_empty();
-                slots.push(Slot { rekeys, ..slot(name, SlotRole::Output, key, value) });
-            }
-            Role::Config { required } => {
-                slots.push(Slot {
-                    required: required(),
-                    ..slot(name, SlotRole::Config, "", "json")
-                });
-            }
-            Role::Beside => {}
-        }
-    }
-    let sources = sources.iter().map(|source| Source {
-        name: source.name.map(str::to_owned),
-        shape: Shape::Plain,
-        key: keys.to_owned(),
-        value: source.value.to_owned(),
-        attributes: Vec::new(),
-    });
-    Description {
-        name: F::NAME.to_owned(),
-        layouts: vec![VERSION],
-        sources: sources.collect(),
-        slots,
-        attributes: Vec::new(),
-    }
+fn unknown(what: &str, name: &str) -> String {
+    format!(
+        "`{name}` is no {what} of this function: a parameter of your own takes over ROLE and name"
+    )
 }
 
-fn slot(name: &str, role: SlotRole, key: &str, value: &str) -> Slot {
-    Slot {
-        name: name.to_owned(),
-        role,
-        key: key.to_owned(),
-        value: value.to_owned(),
-        rekeys: false,
-        required: false,
-        columns: Vec::new(),
-        attributes: Vec::new(),
-    }
+/// Starts an instance.
+pub(crate) fn start<F: Function>(config: &Map<String, Value>) -> Result<Box<dyn Instance>, String> {
+    F::start(&mut Setup { config, slots: &slots::<F>(), emitter: Rc::default(), timer: "" })
 }
+
+/// Starts a function with its configuration.
+type Start = fn(&Map<String, Value>) -> Result<Box<dyn Instance>, String>;
 
 /// A function that a component holds.
 #[doc(hidden)]
 #[derive(Debug, Clone, Copy)]
 pub struct Export {
     pub(crate) describe: fn() -> Description,
-    pub(crate) start: fn(&mut Setup<'_>) -> Result<Box<dyn Instance>, String>,
+    pub(crate) start: Start,
 }
 
 impl Export {
     /// The function of that type.
     pub const fn of<F: Function>() -> Self {
-        Export { describe: describe::<F>, start: F::start }
+        Export { describe: describe::<F>, start: start::<F> }
     }
 }
 
@@ -145,23 +131,37 @@ pub fn extract_header<'e, H: FromHeader<'e>>(name: &str, entry: &Entry<'e>) -> R
     H::from_header(entry, name)
 }
 
-/// An instance of the function that `call` extracts for and calls.
+/// An instance of the function that `call` extracts for and calls, with its timer handlers.
+///
+/// # Errors
+/// A text that says why a handler cannot start.
 #[doc(hidden)]
-pub fn instance<F>(setup: &Setup<'_>, call: F) -> Box<dyn Instance>
+pub fn instance<F: Function, C>(setup: &mut Setup<'_>, call: C) -> Result<Box<dyn Instance>, String>
 where
-    F: for<'a, 'e> Fn(&'a Entry<'e>) -> Result<(), Failure> + 'static,
+    C: for<'a, 'e> Fn(&'a Entry<'e>) -> Result<(), Failure> + 'static,
 {
-    Box::new(Running { call, emitter: Rc::clone(&setup.emitter), buffer: RefCell::default() })
+    let handlers = F::HANDLERS
+        .iter()
+        .map(|handler| {
+            let slot = setup.kept(SlotRole::Timer, handler.name)?.slot();
+            setup.timer = handler.name;
+            Ok((slot, (handler.start)(setup)?))
+        })
+        .collect::<Result<_, String>>()?;
+    let emitter = Rc::clone(&setup.emitter);
+    Ok(Box::new(Running { call, handlers, emitter, buffer: RefCell::default() }))
 }
 
-struct Running<F> {
-    call: F,
+struct Running<C> {
+    call: C,
+    /// By the slots of their timers.
+    handlers: Vec<(u32, Call)>,
     emitter: Rc<Emitter>,
     /// Holds the batch while it is handled. It is the same one again unless somebody keeps a part of a batch.
     buffer: RefCell<Buffer>,
 }
 
-impl<F: for<'a, 'e> Fn(&'a Entry<'e>) -> Result<(), Failure>> Instance for Running<F> {
+impl<C: for<'a, 'e> Fn(&'a Entry<'e>) -> Result<(), Failure>> Instance for Running<C> {
     fn handle(&self, batch: Vec<u8>) -> Ref<'_, [u8]> {
         let mut buffer = self.buffer.borrow_mut();
         match Rc::get_mut(&mut buffer) {
@@ -178,8 +178,9 @@ impl<F: for<'a, 'e> Fn(&'a Entry<'e>) -> Result<(), Failure>> Instance for Runni
     }
 }
 
-impl<F: for<'a, 'e> Fn(&'a Entry<'e>) -> Result<(), Failure>> Running<F> {
-    /// How many are handled, and why the next is not.
+impl<C: for<'a, 'e> Fn(&'a Entry<'e>) -> Result<(), Failure>> Running<C> {
+    /// How many are handled, and why the next is not. It ends early, without a failure, where a timer was set that
+    /// falls due before the next entry.
     #[inline]
     fn run(&self, buffer: &Buffer) -> (u32, Option<Failure>) {
         let malformed = |error| Failure::error(format!("the host's batch is malformed: {error}"));
@@ -195,12 +196,32 @@ impl<F: for<'a, 'e> Fn(&'a Entry<'e>) -> Result<(), Failure>> Running<F> {
             };
             let mark = self.emitter.cause(handled, &entry, buffer);
             let origin = batch.origins()[usize::from(entry.origin)];
-            if let Err(failure) = (self.call)(&Entry::new(entry, origin, buffer)) {
+            let kind = entry.kind;
+            let entry = Entry::new(handled, entry, origin, buffer);
+            let done = match kind {
+                Kind::Record => (self.call)(&entry),
+                Kind::Timer => self.fire(&entry),
+            };
+            if let Err(failure) = done {
                 self.emitter.rollback(mark);
                 return (handled, Some(failure));
             }
             handled += 1;
+            if self.emitter.is_cut() {
+                break;
+            }
         }
         (handled, None)
+    }
+
+    #[inline(never)]
+    fn fire(&self, entry: &Entry<'_>) -> Result<(), Failure> {
+        let slot = u32::from(entry.source());
+        match self.handlers.iter().find(|(timer, _)| *timer == slot) {
+            Some((_, call)) => call(entry),
+            None => Err(Failure::error(format!(
+                "the host fires slot {slot}, which is no timer of this function"
+            ))),
+        }
     }
 }

@@ -15,16 +15,31 @@
 //! tidemill_sdk::export!(large);
 //! ```
 //!
-//! A function is a plain `fn`. What it takes says what it is: one input, and beside it keys, times, configuration
-//! and outputs, each told by its type ([`Param`]), named by the parameter ([`macro@function`] has the attributes).
+//! A function is a plain `fn`. What it takes says what it is: one input, and beside it keys, times, configuration, outputs,
+//! and what the host keeps for it, each told by its type ([`Param`]), named by the parameter ([`macro@function`] has the
+//! attributes).
 //! [`export!`] makes the crate a component of the world `tidemill:function/function`.
+//!
+//! A function remembers nothing by itself. What must last is a [`State`], [`StateMap`] or [`Counter`], by the key of the
+//! record; a [`Table`] has rows to look up, and a [`Timer`] calls back. A counter with state:
+//! ```
+//! use tidemill_sdk::prelude::*;
+//!
+//! #[function]
+//! fn running_total(amount: Text, total: Counter, totals: Output<Text>) -> Result<(), Failure> {
+//!     let amount: i64 = amount.parse().or_reject("amount")?;
+//!     totals.send(&total.add(amount)?.to_string())
+//! }
+//! tidemill_sdk::export!(running_total);
+//! ```
 //!
 //! The same code builds natively, where [`testing`] runs it without a host.
 //!
 //! # How a batch goes through
 //! The host hands over many records in one list of bytes (`tidemill-layout`). For each, the parameters are extracted
 //! and the `fn` is called; what it sends is written straight into the answer. At the first failure the batch ends:
-//! what the failed record sent is dropped, the records before it are handled, the host decides about it.
+//! what the failed record sent and wrote is dropped, the records before it are handled, the host decides about it. A batch
+//! ends early, too, behind a record that sets a timer due before the next.
 //!
 //! # What is not here
 //! No files, no network, no threads, no clock but [`now`], and no way to another key's state. `println!` vanishes: use the
@@ -32,12 +47,15 @@
 
 extern crate self as tidemill_sdk;
 
+mod agreement;
 #[doc(hidden)]
 pub mod bindings;
 mod bytes;
 mod codec;
 mod component;
 mod config;
+mod counter;
+mod describe;
 mod entry;
 mod failure;
 mod function;
@@ -45,36 +63,49 @@ mod headers;
 mod host;
 mod integers;
 mod json;
+mod kept;
 mod key;
+mod map;
+mod map_key;
 mod origin;
 mod output;
 mod param;
 pub mod prelude;
 mod record;
+mod state;
+mod table;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod testing;
 mod text;
+mod timer;
 mod timestamp;
 mod value;
 
 pub use bytes::Bytes;
 pub use codec::{Codec, Decode, Encode};
 pub use config::Config;
+pub use counter::Counter;
 pub use entry::{Entry, Raw};
 pub use failure::{Answer, Failure, OrFail, reject, retry, retry_after};
 pub use function::{Function, Instance, Setup};
 pub use headers::{Header, Headers};
 pub use host::{now, random, random_bytes};
 pub use json::Json;
+pub use kept::{DecodeOwned, Stored};
 pub use key::Key;
 pub use log;
+pub use map::{Scan, StateMap};
+pub use map_key::{KeyCodec, MapKey};
 pub use origin::Origin;
 pub use output::{Keep, Meta, Output};
-pub use param::{Optional, Param, Role, Source};
+pub use param::{Optional, Param, Parameters, Role, Source};
 pub use record::Record;
 pub use serde_json;
+pub use state::State;
+pub use table::Table;
 pub use text::Text;
-pub use tidemill_sdk_macros::{Inputs, function};
+pub use tidemill_sdk_macros::{Inputs, function, on_timer};
+pub use timer::{Fired, OnTimer, Timer};
 pub use timestamp::Timestamp;
 pub use value::{FromHeader, Value};
 
@@ -82,9 +113,10 @@ pub use value::{FromHeader, Value};
 #[doc(hidden)]
 pub mod macros {
     pub use crate::{
+        agreement::{agrees, are_handled, fired, handlers_agree, inputs, is_handled},
         component::{List, describe, handle, handle_in_place, init},
         function::{Export, extract, extract_header, instance},
-        param::inputs,
+        timer::{Call, Handler, call},
     };
     pub use wit_bindgen;
 }

@@ -160,8 +160,8 @@ impl<'e, V: Encode> Param<'e> for Output<V> {
     const ROLE: Role = Role::Output { key: "", value: V::NAME };
     type Prepared = (Rc<Emitter>, u16);
 
-    fn prepare(setup: &mut Setup<'_>, _name: &str) -> Result<Self::Prepared, String> {
-        Ok(setup.output())
+    fn prepare(setup: &mut Setup<'_>, name: &str) -> Result<Self::Prepared, String> {
+        setup.output(name)
     }
 
     #[inline]
@@ -174,8 +174,8 @@ impl<'e, V: Encode, C: Encode> Param<'e> for Output<V, Key<C>> {
     const ROLE: Role = Role::Output { key: C::NAME, value: V::NAME };
     type Prepared = (Rc<Emitter>, u16);
 
-    fn prepare(setup: &mut Setup<'_>, _name: &str) -> Result<Self::Prepared, String> {
-        Ok(setup.output())
+    fn prepare(setup: &mut Setup<'_>, name: &str) -> Result<Self::Prepared, String> {
+        setup.output(name)
     }
 
     #[inline]
@@ -192,6 +192,8 @@ pub struct Emitter {
     cause: Cell<u32>,
     headers: Cell<Option<Span>>,
     batch: RefCell<Option<Buffer>>,
+    /// Whether the batch ends behind the entry that is handled.
+    cut: Cell<bool>,
 }
 
 const BUSY: &str = "an output was used while another value was being written";
@@ -200,6 +202,7 @@ impl Emitter {
     /// Begins a batch.
     pub(crate) fn begin(&self, batch: &Buffer) {
         self.writer.borrow_mut().clear();
+        self.cut.set(false);
         *self.batch.borrow_mut() = Some(Rc::clone(batch));
     }
 
@@ -215,6 +218,16 @@ impl Emitter {
         self.headers
             .set((!entry.headers.is_empty()).then(|| Span::of(entry.headers.bytes(), batch)));
         self.writer.borrow().mark()
+    }
+
+    /// Ends the batch behind the entry that is handled.
+    pub(crate) fn cut(&self) {
+        self.cut.set(true);
+    }
+
+    #[inline]
+    pub(crate) fn is_cut(&self) -> bool {
+        self.cut.get()
     }
 
     pub(crate) fn rollback(&self, mark: layout::Mark) {

@@ -1,6 +1,6 @@
 //! What a parameter of a function can be.
 
-use crate::{Entry, Failure, Setup};
+use crate::{Entry, Failure, KeyCodec, Setup};
 
 /// A parameter of a function: says what it is, is prepared once, and extracted for every record.
 ///
@@ -33,6 +33,7 @@ use crate::{Entry, Failure, Setup};
     label = "not a parameter",
     note = "an input: `Json<T>`, `Bytes`, `Text`, `Record`, an `Option` of these, or an enum with `#[derive(Inputs)]`",
     note = "beside it: `Key<C>`, `Timestamp`, `Headers`, `Origin`, `Config<T>`, `Output<V>`, or a type that implements `Param`",
+    note = "kept by the host: `State<V>`, `StateMap<K, V>`, `Counter`, `Table<V>`, `Timer<P>`",
     note = "for one header: `#[header(\"name\")]` on a `Text`, `Bytes` or `Json<T>`, or an `Option` of these"
 )]
 pub trait Param<'e>: Sized {
@@ -54,6 +55,9 @@ pub trait Param<'e>: Sized {
     /// Where the record does not have it: usually a [`reject`](crate::reject).
     fn extract(prepared: &Self::Prepared, entry: &Entry<'e>) -> Result<Self, Failure>;
 }
+
+/// The names and roles of parameters, in order. A name is empty where the pattern has none.
+pub type Parameters = &'static [(&'static str, Role)];
 
 /// What a parameter is. Roles are added by later releases.
 #[derive(Debug, Clone, Copy)]
@@ -83,27 +87,43 @@ pub enum Role {
         /// Whether the manifest must give it.
         required: fn() -> bool,
     },
+    /// One value a key, kept by the host in a store of the parameter's name.
+    Value {
+        /// What it is written as.
+        value: &'static str,
+    },
+    /// Values by a further key, kept by the host in a store of the parameter's name.
+    Map {
+        /// What the further keys are written as.
+        key: KeyCodec,
+        /// What the values are written as.
+        value: &'static str,
+    },
+    /// An integer, kept by the host in a store of the parameter's name.
+    Counter,
+    /// Rows of a lookup table of the parameter's name.
+    Table {
+        /// What they are decoded as.
+        value: &'static str,
+    },
+    /// A timer of the parameter's name.
+    Timer {
+        /// What its payload is written as.
+        value: &'static str,
+    },
+    /// What a timer brings when it fires. A timer's handler has exactly one such parameter.
+    Fired {
+        /// What the payload is decoded as.
+        value: &'static str,
+    },
 }
 
 impl Role {
     /// Whether it is found by its name.
     #[doc(hidden)]
     pub const fn is_named(&self) -> bool {
-        matches!(self, Role::Output { .. } | Role::Config { .. })
+        !matches!(self, Role::Input { .. } | Role::Key { .. } | Role::Beside | Role::Fired { .. })
     }
-}
-
-/// How many of them are the input.
-#[doc(hidden)]
-pub const fn inputs(parameters: &[(&str, Role)]) -> usize {
-    let (mut inputs, mut index) = (0, 0);
-    while index < parameters.len() {
-        if matches!(parameters[index].1, Role::Input { .. }) {
-            inputs += 1;
-        }
-        index += 1;
-    }
-    inputs
 }
 
 /// An input of a function.

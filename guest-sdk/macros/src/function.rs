@@ -1,235 +1,200 @@
-//! `#[function]`.
+//! `#[function]` and `#[on_timer]`.
 
-use crate::names;
-use proc_macro2::TokenStream;
-use quote::{format_ident, quote, quote_spanned};
+use crate::callable::{By, Callable};
+use proc_macro2::{Span, TokenStream};
+use quote::{quote, quote_spanned};
 use syn::{
-    Error, FnArg, GenericParam, Ident, ItemFn, LitStr, Pat, PatType, Result, ReturnType, Type,
-    parse2, spanned::Spanned,
+    Error, Path, Result, ext::IdentExt, parse::Parser, parse2, punctuated::Punctuated,
+    spanned::Spanned, token::Comma,
 };
 
-/// What a parameter is taken by.
-enum By {
-    /// Its type, and its name, where its pattern has one.
-    Type(Option<String>),
-    /// A header of that name.
-    Header(LitStr),
-}
-
-struct Parameter {
-    by: By,
-    ty: Type,
-}
-
+/// `#[function]`.
 pub(crate) fn expand(arguments: TokenStream, item: TokenStream) -> Result<TokenStream> {
-    let mut function: ItemFn = parse2(item.clone())
-        .map_err(|_| Error::new_spanned(first_line(&item), "#[function] goes on a `fn`"))?;
+    let callable = Callable::read("function", &item)?;
+    let timers = timers(arguments)?;
+    Ok(callable.write(&callable.function_impl(&timers)))
+}
+
+/// `#[on_timer]`.
+pub(crate) fn expand_on_timer(arguments: TokenStream, item: TokenStream) -> Result<TokenStream> {
+    let callable = Callable::read("on_timer", &item)?;
     if !arguments.is_empty() {
-        return Err(Error::new_spanned(arguments, "#[function] takes no argument"));
+        return Err(Error::new_spanned(arguments, "#[on_timer] takes no argument"));
     }
-    check(&function)?;
-    let name = names::of_ident(&function.sig.ident)?;
-    let parameters = function.sig.inputs.iter_mut().map(parameter).collect::<Result<Vec<_>>>()?;
-    let implementation = implementation(&function, &name, &parameters);
-    // What a function takes is what it is: that it takes much is no fault.
-    Ok(quote! {
-        #[allow(clippy::too_many_arguments, reason = "a function takes what it uses")]
-        #function
-        #implementation
-    })
+    if let Some(header) = callable.parameters.iter().find_map(|parameter| match &parameter.by {
+        By::Header(header) => Some(header),
+        By::Type(_) => None,
+    }) {
+        return Err(Error::new(header.span(), "a timer has no headers"));
+    }
+    Ok(callable.write(&callable.on_timer_impl()))
 }
 
-/// Something to point at where the item is no `fn`.
-fn first_line(item: &TokenStream) -> TokenStream {
-    item.clone().into_iter().take(2).collect()
+/// The timer handlers that `timers(…)` lists.
+fn timers(arguments: TokenStream) -> Result<Vec<Path>> {
+    const WHY: &str =
+        "#[function] takes nothing but timers(…), which lists its #[on_timer] functions";
+    if arguments.is_empty() {
+        return Ok(Vec::new());
+    }
+    let list: syn::MetaList =
+        parse2(arguments.clone()).map_err(|_| Error::new_spanned(&arguments, WHY))?;
+    if !list.path.is_ident("timers") {
+        return Err(Error::new_spanned(&arguments, WHY));
+    }
+    let paths = Punctuated::<Path, Comma>::parse_terminated.parse2(list.tokens.clone());
+    let paths: Vec<_> =
+        paths.map_err(|_| Error::new_spanned(&list.tokens, WHY))?.into_iter().collect();
+    if paths.is_empty() {
+        return Err(Error::new_spanned(&arguments, WHY));
+    }
+    for (index, path) in paths.iter().enumerate() {
+        if paths[..index].iter().any(|other| last(other) == last(path)) {
+            return Err(Error::new_spanned(path, format!("`{}` is listed twice", last(path))));
+        }
+    }
+    Ok(paths)
 }
 
-/// Refuses what cannot be called record by record.
-fn check(function: &ItemFn) -> Result<()> {
-    let signature = &function.sig;
-    if let Some(keyword) = &signature.asyncness {
-        let why = "a function is not async: it is called record by record, and whatever it calls answers at once";
-        return Err(Error::new_spanned(keyword, why));
-    }
-    if let Some(keyword) = &signature.unsafety {
-        return Err(Error::new_spanned(keyword, "a function is not unsafe: the host calls it"));
-    }
-    if let Some(abi) = &signature.abi {
-        return Err(Error::new_spanned(
-            abi,
-            "a function has Rust's own ABI: `export!` writes the exports",
-        ));
-    }
-    match signature.generics.params.first() {
-        Some(GenericParam::Lifetime(_)) => {
-            return Err(Error::new_spanned(
-                &signature.generics,
-                "a function names no lifetimes: write `'_`",
-            ));
-        }
-        Some(_) => {
-            let why = "a function is not generic: the host calls it with one set of types";
-            return Err(Error::new_spanned(&signature.generics, why));
-        }
-        None => {}
-    }
-    if signature.inputs.is_empty() {
-        let why = format!("`{}` takes no input: for example `order: Json<Order>`", signature.ident);
-        return Err(Error::new_spanned(&signature.ident, why));
-    }
-    Ok(())
+/// What a path names.
+fn last(path: &Path) -> String {
+    path.segments.last().map(|segment| segment.ident.unraw().to_string()).unwrap_or_default()
 }
 
-/// Reads a parameter and takes our attributes off it.
-fn parameter(argument: &mut FnArg) -> Result<Parameter> {
-    let argument = match argument {
-        FnArg::Receiver(receiver) => {
-            return Err(Error::new_spanned(
-                receiver,
-                "a function has no `self`: state is the host's, or a parameter",
-            ));
-        }
-        FnArg::Typed(argument) => argument,
-    };
-    if let Type::ImplTrait(ty) = &*argument.ty {
-        return Err(Error::new_spanned(ty, "a function is not generic: name the type"));
-    }
-    let mut name = None;
-    let mut header = None;
-    let mut kept = Vec::new();
-    for attribute in argument.attrs.drain(..) {
-        if attribute.path().is_ident("name") {
-            name = Some(names::of_attribute(&attribute)?);
-        } else if attribute.path().is_ident("header") {
-            header = Some(names::argument(&attribute, "header")?);
-        } else if ["allow", "deny", "expect", "forbid", "warn"]
-            .iter()
-            .any(|lint| attribute.path().is_ident(lint))
-        {
-            kept.push(attribute);
-        } else {
-            let why = "unknown attribute: a parameter has #[name(\"…\")] or #[header(\"…\")]";
-            return Err(Error::new_spanned(attribute, why));
-        }
-    }
-    argument.attrs = kept;
-    let by = match (name, header) {
-        (Some(_), Some(header)) => {
-            return Err(Error::new(
-                header.span(),
-                "a header is taken by its own name: leave #[name] out",
-            ));
-        }
-        (None, Some(header)) => By::Header(header),
-        (Some(name), None) => By::Type(Some(name)),
-        (None, None) => By::Type(pattern_name(argument)),
-    };
-    Ok(Parameter { by, ty: (*argument.ty).clone() })
-}
+impl Callable {
+    fn function_impl(&self, timers: &[Path]) -> TokenStream {
+        let (ident, name) = (&self.function.sig.ident, &self.name);
+        let (roles, prepare, call) = (self.roles(), self.prepare(), self.call());
+        let checks = self.function_checks(timers);
+        let handlers = timers.iter().map(
+            |path| quote_spanned!(path.span()=> ::tidemill_sdk::macros::Handler::of::<#path>()),
+        );
+        quote! {
+            #checks
 
-/// The name in a pattern that binds one: `order`, `mut order`, `Json(order)`.
-fn pattern_name(argument: &PatType) -> Option<String> {
-    fn ident(pattern: &Pat) -> Option<&Ident> {
-        match pattern {
-            Pat::Ident(pattern) => Some(&pattern.ident),
-            Pat::TupleStruct(pattern) if pattern.elems.len() == 1 => ident(&pattern.elems[0]),
-            Pat::Paren(pattern) => ident(&pattern.pat),
-            _ => None,
-        }
-    }
-    names::of_ident(ident(&argument.pat)?).ok()
-}
+            impl ::tidemill_sdk::Function for #ident {
+                const NAME: &'static str = #name;
 
-/// The struct of the same name, which implements the trait `Function`.
-fn implementation(function: &ItemFn, name: &str, parameters: &[Parameter]) -> TokenStream {
-    let (ident, visibility) = (&function.sig.ident, &function.vis);
-    let docs = function.attrs.iter().filter(|attribute| attribute.path().is_ident("doc"));
-    let prepared: Vec<_> =
-        (0..parameters.len()).map(|index| format_ident!("prepared_{index}")).collect();
-    let prepare =
-        parameters.iter().zip(&prepared).filter_map(|(Parameter { by, ty }, prepared)| match by {
-            By::Type(name) => {
-                let name = name.as_deref().unwrap_or_default();
-                Some(quote_spanned! {ty.span()=>
-                    let #prepared = <#ty as ::tidemill_sdk::Param<'_>>::prepare(setup, #name)?;
-                })
+                const PARAMETERS: &'static [(&'static str, ::tidemill_sdk::Role)] = &[#(#roles),*];
+
+                const HANDLERS: &'static [::tidemill_sdk::macros::Handler] = &[#(#handlers),*];
+
+                fn start(
+                    setup: &mut ::tidemill_sdk::Setup<'_>,
+                ) -> ::std::result::Result<
+                    ::std::boxed::Box<dyn ::tidemill_sdk::Instance>,
+                    ::std::string::String,
+                > {
+                    #prepare
+                    ::tidemill_sdk::macros::instance::<Self, _>(setup, move |entry| #call)
+                }
             }
-            By::Header(_) => None,
+        }
+    }
+
+    fn on_timer_impl(&self) -> TokenStream {
+        let (ident, name) = (&self.function.sig.ident, &self.name);
+        let (roles, prepare, call) = (self.roles(), self.prepare(), self.call());
+        let checks = self.on_timer_checks();
+        quote! {
+            #checks
+
+            impl ::tidemill_sdk::OnTimer for #ident {
+                const NAME: &'static str = #name;
+
+                const PARAMETERS: &'static [(&'static str, ::tidemill_sdk::Role)] = &[#(#roles),*];
+
+                fn start(
+                    setup: &mut ::tidemill_sdk::Setup<'_>,
+                ) -> ::std::result::Result<::tidemill_sdk::macros::Call, ::std::string::String> {
+                    #prepare
+                    ::std::result::Result::Ok(::tidemill_sdk::macros::call(move |entry| #call))
+                }
+            }
+        }
+    }
+
+    /// What only the types know: that there is one input, that whatever is found by its name has one, and that the
+    /// function and its timer handlers agree.
+    fn function_checks(&self, timers: &[Path]) -> TokenStream {
+        let ident = &self.function.sig.ident;
+        let parameters = quote!(<#ident as ::tidemill_sdk::Function>::PARAMETERS);
+        let handlers = quote!(<#ident as ::tidemill_sdk::Function>::HANDLERS);
+        let named = self.named(&parameters);
+        let none = format!("`{ident}` takes no input: for example `order: Json<Order>`");
+        let several = format!(
+            "`{ident}` takes more than one input: let one enum with #[derive(Inputs)] hold them"
+        );
+        let fired =
+            format!("`{ident}` takes what a timer brings: that is for an #[on_timer] function");
+        let agreed = self.typed().enumerate().map(|(index, (name, ty))| {
+            let unhandled = format!(
+                "nothing handles the timer `{name}`: write an #[on_timer] function `{name}`, and list it: \
+                 #[function(timers({name}))]"
+            );
+            let clash = format!("a timer handler takes another `{name}`: one name is one thing, with one codec");
+            let handled = quote!(::tidemill_sdk::macros::is_handled(&#parameters[#index], #handlers));
+            let agrees = quote!(::tidemill_sdk::macros::agrees(&#parameters[#index], #handlers));
+            let (handled, agrees) =
+                (assertion(ty.span(), &handled, &unhandled), assertion(ty.span(), &agrees, &clash));
+            quote!(#handled #agrees)
         });
-    let extract =
-        parameters.iter().zip(&prepared).map(|(Parameter { by, ty }, prepared)| match by {
-            By::Type(_) => {
-                quote_spanned!(ty.span()=> ::tidemill_sdk::macros::extract(&#prepared, entry)?)
-            }
-            By::Header(header) => {
-                quote_spanned!(ty.span()=> ::tidemill_sdk::macros::extract_header(#header, entry)?)
-            }
+        let handled = timers.iter().enumerate().map(|(index, path)| {
+            let name = last(path);
+            let unhandled = format!(
+                "`{name}` sets a timer that nothing handles: list its handler in timers(…), too"
+            );
+            let clash = format!("`{name}` and another timer handler use one name for two things");
+            let all = quote!(::tidemill_sdk::macros::are_handled(&#handlers[#index], #handlers));
+            let agree = quote!(::tidemill_sdk::macros::handlers_agree(#index, #handlers));
+            let (all, agree) =
+                (assertion(path.span(), &all, &unhandled), assertion(path.span(), &agree, &clash));
+            quote!(#all #agree)
         });
-    // All of the call stands where the return type does, so that an error about the type points there.
-    let answer = match &function.sig.output {
-        ReturnType::Default => ident.span(),
-        ReturnType::Type(_, ty) => ty.span(),
-    };
-    let mut called = ident.clone();
-    called.set_span(answer);
-    let call = quote_spanned!(answer=> ::tidemill_sdk::Answer::into_result(#called(#(#extract),*)));
-    let checks = checks(ident, parameters);
-    let roles = parameters.iter().filter_map(|Parameter { by, ty }| match by {
-        By::Type(name) => {
-            let name = name.as_deref().unwrap_or_default();
-            Some(quote_spanned!(ty.span()=> (#name, <#ty as ::tidemill_sdk::Param<'_>>::ROLE)))
-        }
-        By::Header(_) => None,
-    });
-    quote! {
-        #(#docs)*
-        #[allow(non_camel_case_types, dead_code, reason = "it shares the name of the `fn`, and is never made")]
-        #visibility struct #ident {}
-
-        #checks
-
-        impl ::tidemill_sdk::Function for #ident {
-            const NAME: &'static str = #name;
-
-            const PARAMETERS: &'static [(&'static str, ::tidemill_sdk::Role)] = &[#(#roles),*];
-
-            fn start(
-                setup: &mut ::tidemill_sdk::Setup<'_>,
-            ) -> ::std::result::Result<
-                ::std::boxed::Box<dyn ::tidemill_sdk::Instance>,
-                ::std::string::String,
-            > {
-                #(#prepare)*
-                ::std::result::Result::Ok(::tidemill_sdk::macros::instance(
-                    setup,
-                    move |entry| #call,
-                ))
-            }
-        }
-    }
-}
-
-/// What only the types know: that there is one input, and that whatever is found by its name has one.
-fn checks(ident: &Ident, parameters: &[Parameter]) -> TokenStream {
-    let types = parameters.iter().filter(|parameter| matches!(parameter.by, By::Type(_)));
-    let unnamed = types.enumerate().filter(|(_, parameter)| matches!(parameter.by, By::Type(None)));
-    let unnamed = unnamed.map(|(index, Parameter { ty, .. })| {
-        quote_spanned! {ty.span()=>
-            const _: () = if <#ident as ::tidemill_sdk::Function>::PARAMETERS[#index].1.is_named() {
-                ::std::panic!("this parameter is found by its name, and its pattern has none: add #[name(\"…\")]");
+        let no_fired = quote!(::tidemill_sdk::macros::fired(#parameters) == 0);
+        let no_fired = assertion(ident.span(), &no_fired, &fired);
+        let input = quote_spanned! {ident.span()=>
+            const _: () = match ::tidemill_sdk::macros::inputs(#parameters) {
+                0 => ::std::panic!(#none),
+                1 => {}
+                _ => ::std::panic!(#several),
             };
-        }
-    });
-    let none = format!("`{ident}` takes no input: for example `order: Json<Order>`");
-    let several = format!(
-        "`{ident}` takes more than one input: let one enum with #[derive(Inputs)] hold them"
-    );
-    quote_spanned! {ident.span()=>
-        const _: () = match ::tidemill_sdk::macros::inputs(<#ident as ::tidemill_sdk::Function>::PARAMETERS) {
-            0 => ::std::panic!(#none),
-            1 => {}
-            _ => ::std::panic!(#several),
         };
-        #(#unnamed)*
+        quote!(#input #no_fired #named #(#agreed)* #(#handled)*)
+    }
+
+    fn on_timer_checks(&self) -> TokenStream {
+        let ident = &self.function.sig.ident;
+        let parameters = quote!(<#ident as ::tidemill_sdk::OnTimer>::PARAMETERS);
+        let named = self.named(&parameters);
+        let input = format!(
+            "`{ident}` handles a timer, and takes no record: what the timer brings is a `Fired<P>`"
+        );
+        let none = format!(
+            "`{ident}` does not take what its timer brings: for example `fired: Fired<Json<Reminder>>`"
+        );
+        let no_input = quote!(::tidemill_sdk::macros::inputs(#parameters) == 0);
+        let no_input = assertion(ident.span(), &no_input, &input);
+        let fired = quote!(::tidemill_sdk::macros::fired(#parameters) == 1);
+        let fired = assertion(ident.span(), &fired, &none);
+        quote!(#no_input #fired #named)
+    }
+
+    /// That whatever is found by its name has one.
+    fn named(&self, parameters: &TokenStream) -> TokenStream {
+        let unnamed = self.typed().enumerate().filter(|(_, (name, _))| name.is_empty());
+        unnamed
+            .map(|(index, (_, ty))| {
+                let why = "this parameter is found by its name, and its pattern has none: add #[name(\"…\")]";
+                assertion(ty.span(), &quote!(!#parameters[#index].1.is_named()), why)
+            })
+            .collect()
+    }
+}
+
+/// A check when the function is compiled, by what the types say.
+fn assertion(span: Span, condition: &TokenStream, why: &str) -> TokenStream {
+    quote_spanned! {span=>
+        const _: () = if #condition {} else { ::std::panic!(#why) };
     }
 }

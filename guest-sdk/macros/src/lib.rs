@@ -1,8 +1,9 @@
-//! The macros of the Tidemill SDK: `#[function]` and `#[derive(Inputs)]`. Use them by way of `tidemill-sdk`.
+//! The macros of the Tidemill SDK: `#[function]`, `#[on_timer]` and `#[derive(Inputs)]`. Use them by way of `tidemill-sdk`.
 //!
 //! They never look at what a type is called: every parameter goes through a trait, so that aliases, paths and types
 //! of one's own work. What they know of a parameter is its name and its attributes.
 
+mod callable;
 mod function;
 mod inputs;
 mod names;
@@ -15,10 +16,25 @@ use proc_macro::TokenStream;
 /// `#[name("…")]` gives it another name and `#[header("…")]` takes a header of the record. The `fn` stays as it is, so
 /// that it can be called; beside it comes a struct of the same name for `export!` and the test driver.
 ///
+/// `#[function(timers(due))]` lists the functions with `#[on_timer]` that handle its timers: a parameter
+/// `due: Timer<P>` is handled by `due`. They come with the function, and need no place in `export!`.
+///
 /// `async`, generics and `self` are refused; a lifetime is written `'_`.
 #[proc_macro_attribute]
 pub fn function(arguments: TokenStream, item: TokenStream) -> TokenStream {
     function::expand(arguments.into(), item.into())
+        .unwrap_or_else(syn::Error::into_compile_error)
+        .into()
+}
+
+/// Makes a plain `fn` the handler of the timer of its name, for the function that lists it in
+/// `#[function(timers(…))]`.
+///
+/// One parameter is a `Fired<P>`, what the timer brings. The others are as those of a function, but for inputs and
+/// headers: a timer is no record. A name that function and handler both use is one output, one store, one value.
+#[proc_macro_attribute]
+pub fn on_timer(arguments: TokenStream, item: TokenStream) -> TokenStream {
+    function::expand_on_timer(arguments.into(), item.into())
         .unwrap_or_else(syn::Error::into_compile_error)
         .into()
 }

@@ -1,6 +1,7 @@
 //! The host's side natively: the system's clock and entropy, until a test driver takes them in its hand for the
 //! time of a call.
 
+use super::keeper::Keeper;
 use std::{
     cell::RefCell,
     hash::{BuildHasher, Hasher, RandomState},
@@ -14,6 +15,7 @@ pub(crate) struct Double {
     pub(crate) random: u64,
     pub(crate) lines: Vec<(log::Level, String, String)>,
     pub(crate) panicked: Option<String>,
+    pub(crate) keeper: Keeper,
 }
 
 thread_local! {
@@ -26,6 +28,90 @@ pub(crate) fn with<T>(double: Double, call: impl FnOnce() -> T) -> (T, Double) {
     let answer = call();
     let double = DOUBLE.replace(before).expect("nothing takes it away meanwhile");
     (answer, double)
+}
+
+/// Asks the keeper of what the host keeps.
+///
+/// # Panics
+/// With what is wrong, as a call into a host would trap.
+fn keeper<T>(ask: impl FnOnce(&mut Keeper) -> Result<T, String>) -> T {
+    let answer = DOUBLE.with_borrow_mut(|double| match double {
+        Some(double) => ask(&mut double.keeper),
+        None => Err("only a host keeps state, and natively a `testing::driver`".to_owned()),
+    });
+    answer.unwrap_or_else(|wrong| panic!("{wrong}"))
+}
+
+pub(crate) mod state {
+    use super::keeper;
+    use crate::{
+        bindings::types::Role,
+        host::{Page, Range},
+    };
+
+    pub(crate) fn get(slot: u32, entry: u32) -> Option<Vec<u8>> {
+        keeper(|keeper| keeper.get(Role::Value, slot, entry, &[]))
+    }
+
+    pub(crate) fn set(slot: u32, entry: u32, value: &[u8]) {
+        keeper(|keeper| keeper.put(Role::Value, slot, entry, &[], Some(value)));
+    }
+
+    pub(crate) fn delete(slot: u32, entry: u32) {
+        keeper(|keeper| keeper.put(Role::Value, slot, entry, &[], None));
+    }
+
+    pub(crate) fn count(slot: u32, entry: u32) -> i64 {
+        keeper(|keeper| keeper.count(slot, entry))
+    }
+
+    pub(crate) fn add(slot: u32, entry: u32, delta: i64) -> i64 {
+        keeper(|keeper| keeper.add(slot, entry, delta))
+    }
+
+    pub(crate) fn map_get(slot: u32, entry: u32, key: &[u8]) -> Option<Vec<u8>> {
+        keeper(|keeper| keeper.get(Role::Map, slot, entry, key))
+    }
+
+    pub(crate) fn map_set(slot: u32, entry: u32, key: &[u8], value: &[u8]) {
+        keeper(|keeper| keeper.put(Role::Map, slot, entry, key, Some(value)));
+    }
+
+    pub(crate) fn map_delete(slot: u32, entry: u32, key: &[u8]) {
+        keeper(|keeper| keeper.put(Role::Map, slot, entry, key, None));
+    }
+
+    pub(crate) fn map_scan(slot: u32, entry: u32, range: &Range<'_>) -> Page {
+        keeper(|keeper| keeper.scan(slot, entry, range))
+    }
+}
+
+pub(crate) mod tables {
+    use super::keeper;
+
+    pub(crate) fn get(slot: u32, entry: u32) -> Option<Vec<u8>> {
+        keeper(|keeper| keeper.row(slot, entry))
+    }
+
+    pub(crate) fn lookup(slot: u32, entry: u32, key: &[u8]) -> Result<Option<Vec<u8>>, String> {
+        keeper(|keeper| keeper.lookup(slot, entry, key))
+    }
+}
+
+pub(crate) mod timers {
+    use super::keeper;
+
+    pub(crate) fn set(slot: u32, entry: u32, due: i64, payload: &[u8]) -> bool {
+        keeper(|keeper| keeper.set_timer(slot, entry, due, payload))
+    }
+
+    pub(crate) fn cancel(slot: u32, entry: u32) {
+        keeper(|keeper| keeper.cancel_timer(slot, entry));
+    }
+
+    pub(crate) fn get(slot: u32, entry: u32) -> Option<i64> {
+        keeper(|keeper| keeper.timer(slot, entry))
+    }
 }
 
 pub(super) fn now() -> i64 {

@@ -2,6 +2,31 @@
 
 use crate::bindings::tidemill::function::{clock, log as lines, random as source};
 
+pub(crate) use crate::bindings::tidemill::function::{tables, timers};
+
+pub(crate) mod state {
+    use crate::{
+        bindings::tidemill::function::state,
+        host::{Page, Range},
+    };
+
+    pub(crate) use state::{add, count, delete, get, map_delete, map_get, map_set, set};
+
+    pub(crate) fn map_scan(slot: u32, entry: u32, range: &Range<'_>) -> Page {
+        let page = state::map_scan(
+            slot,
+            entry,
+            &state::Range {
+                from: range.from.map(<[u8]>::to_vec),
+                to: range.to.map(<[u8]>::to_vec),
+                reverse: range.reverse,
+                limit: range.limit,
+            },
+        );
+        Page { entries: page.entries, more: page.more }
+    }
+}
+
 /// How much the host gives at once.
 const RANDOM_BYTES_MAX: usize = 65_536;
 

@@ -1,5 +1,6 @@
-//! What a function may ask its host for: log lines, the clock, randomness. In a component these are imports, and an
-//! import that nothing calls is not there. Natively they are doubles that a test driver holds in its hand.
+//! What a function may ask its host for: log lines, the clock, randomness, and what the host keeps for it. In a component
+//! these are imports, and an import that nothing calls is not there. Natively they are doubles that a test driver holds
+//! in its hand.
 
 #![allow(
     unexpected_cfgs,
@@ -17,11 +18,15 @@ pub(crate) mod double;
 mod entropy;
 #[cfg(target_arch = "wasm32")]
 mod imports;
+#[cfg(not(target_arch = "wasm32"))]
+pub(crate) mod keeper;
 
 #[cfg(not(target_arch = "wasm32"))]
 use double as side;
 #[cfg(target_arch = "wasm32")]
 use imports as side;
+
+pub(crate) use side::{state, tables, timers};
 
 use crate::Timestamp;
 use std::{panic::PanicHookInfo, sync::Once};
@@ -43,6 +48,28 @@ pub fn random() -> u64 {
 /// Fills it with random bytes; see [`random`].
 pub fn random_bytes(bytes: &mut [u8]) {
     side::random(bytes);
+}
+
+/// Which part of a map.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Range<'a> {
+    /// From this key on.
+    pub(crate) from: Option<&'a [u8]>,
+    /// Up to this key, which is not in it.
+    pub(crate) to: Option<&'a [u8]>,
+    /// From the last to the first.
+    pub(crate) reverse: bool,
+    /// Entries at most.
+    pub(crate) limit: u32,
+}
+
+/// A part of a map.
+#[derive(Debug)]
+pub(crate) struct Page {
+    /// Keys and values, in the order asked for.
+    pub(crate) entries: Vec<(Vec<u8>, Vec<u8>)>,
+    /// Whether the range goes on behind the last of them.
+    pub(crate) more: bool,
 }
 
 /// Sends the lines of the crate `log` and the texts of panics to the host. A logger that is there already stays.

@@ -2,12 +2,14 @@
 
 use super::{Effects, Failed, Input, Line, Reaction, Sent};
 use crate::{
-    Function, Instance, Setup,
+    Function, Instance,
     bindings::types::{Description, Role},
-    function::describe,
+    describe::describe,
+    function,
     host::{
         self,
         double::{self, Double},
+        keeper::{Caller, Keeper},
     },
 };
 use serde::Serialize;
@@ -25,24 +27,33 @@ use tidemill_layout::{
 /// A driver of the function: `driver::<settle>()`.
 pub fn driver<F: Function>() -> Driver<F> {
     host::install();
+    let description = describe::<F>();
     Driver {
-        description: describe::<F>(),
+        keeper: Keeper::new(description.slots.iter().map(|slot| slot.role).collect()),
+        description,
         config: Map::new(),
         instance: None,
         offsets: HashMap::new(),
         now: 1_767_225_600_000,
+        time: None,
         random: 0,
         function: PhantomData,
     }
 }
 
-/// Holds a function, its configuration, and the time: see [`driver`].
+/// How many timers may fire one after the other where no time passes.
+const FIRES_MAX: usize = 10_000;
+
+/// Holds a function, its configuration, its state, and the time: see [`driver`].
 pub struct Driver<F> {
-    description: Description,
+    pub(super) description: Description,
+    pub(super) keeper: Keeper,
     config: Map<String, Value>,
     instance: Option<Box<dyn Instance>>,
     offsets: HashMap<(String, u32), i64>,
     now: i64,
+    /// Stream time: the largest event time seen, or how far the wall clock has come with nothing more to read.
+    time: Option<i64>,
     random: u64,
     function: PhantomData<F>,
 }
@@ -67,14 +78,37 @@ impl<F: Function> Driver<F> {
         self
     }
 
-    /// Sets the wall clock, in milliseconds since the Unix epoch; at first it stands at 2026-01-01T00:00:00Z.
-    pub fn set_now(&mut self, millis: i64) {
+    /// Sets the wall clock, in milliseconds since the Unix epoch; at first it stands at 2026-01-01T00:00:00Z. Nothing
+    /// more is to be read until then: timers that are due by then fire.
+    ///
+    /// # Panics
+    /// As [`send`](Self::send).
+    #[track_caller]
+    pub fn set_now(&mut self, millis: i64) -> Effects {
         self.now = millis;
+        self.rest(millis)
     }
 
-    /// Moves the wall clock on.
-    pub fn advance(&mut self, by: Duration) {
-        self.now += i64::try_from(by.as_millis()).expect("a test's time is short");
+    /// Moves the wall clock on. Nothing more is to be read until then: timers that are due by then fire, counted from the
+    /// wall clock or from the latest record, whichever is later.
+    ///
+    /// # Panics
+    /// As [`send`](Self::send).
+    #[track_caller]
+    pub fn advance(&mut self, by: Duration) -> Effects {
+        let by = i64::try_from(by.as_millis()).expect("a test's time is short");
+        let time = self.time.unwrap_or(self.now).max(self.now) + by;
+        self.now += by;
+        self.rest(time)
+    }
+
+    /// With nothing more to read, time passes.
+    #[track_caller]
+    fn rest(&mut self, until: i64) -> Effects {
+        let time = self.time.unwrap_or(until).max(until);
+        let mut effects = Effects::default();
+        self.fire(time, 0, &mut effects);
+        effects
     }
 
     /// Starts the function with the configuration given so far. Sending does that too.
@@ -82,9 +116,10 @@ impl<F: Function> Driver<F> {
     /// # Errors
     /// What a host would be told.
     pub fn start(&mut self) -> Result<(), String> {
-        let mut setup = Setup::new(&self.config);
-        let (started, double) = double::with(self.double(), || F::start(&mut setup));
+        let config = self.config.clone();
+        let (started, double) = double::with(self.double(), || function::start::<F>(&config));
         self.random = double.random;
+        self.keeper = double.keeper;
         self.instance = Some(started?);
         Ok(())
     }
@@ -98,7 +133,8 @@ impl<F: Function> Driver<F> {
         self.send_all([input])
     }
 
-    /// Hands records to the function in one batch; where one fails, the rest follow in a further one.
+    /// Hands records to the function in one batch; where one fails, or a timer fires, the rest follow in a further one. Timers
+    /// fire as event time passes, each before the first record that is as late as it is due.
     ///
     /// # Panics
     /// Where the function does not start, or does not have the input that is named.
@@ -106,56 +142,124 @@ impl<F: Function> Driver<F> {
     pub fn send_all(&mut self, inputs: impl IntoIterator<Item = Input>) -> Effects {
         let mut inputs: Vec<_> = inputs.into_iter().collect();
         for input in &mut inputs {
-            self.place(input);
+            self.number(input);
         }
         let mut effects = Effects::default();
-        let mut next = 0;
+        let (mut next, mut alone) = (0, 0);
         while next < inputs.len() {
-            next += self.batch(&inputs, next, inputs.len(), &mut effects);
+            let time = self.time_at(&inputs[next]);
+            self.fire(time, next, &mut effects);
+            let to = if next < alone { next + 1 } else { self.before_due(&inputs, next) };
+            match self.batch(&inputs[next..to], next, &mut effects) {
+                Some(done) => next += done,
+                None => alone = to,
+            }
+        }
+        if let Some(time) = self.time {
+            self.fire(time, inputs.len() - 1, &mut effects);
         }
         effects
     }
 
+    fn time_at(&self, input: &Input) -> i64 {
+        self.time.map_or(input.timestamp, |time| time.max(input.timestamp))
+    }
+
+    /// Where a batch ends that begins with record `from`: before the first record that makes a timer due.
+    fn before_due(&self, inputs: &[Input], from: usize) -> usize {
+        let mut time = self.time_at(&inputs[from]);
+        for (index, input) in inputs.iter().enumerate().skip(from + 1) {
+            time = time.max(input.timestamp);
+            if self.keeper.due(time).is_some() {
+                return index;
+            }
+        }
+        inputs.len()
+    }
+
+    /// Fires what is due by `time`, one after the other, before record `before`.
+    #[track_caller]
+    fn fire(&mut self, time: i64, before: usize, effects: &mut Effects) {
+        self.time = Some(time);
+        let mut fired = 0;
+        while let Some(timer) = self.keeper.due(time) {
+            fired += 1;
+            assert!(
+                fired <= FIRES_MAX,
+                "the timers of `{}` set timers that are due at once, without end",
+                F::NAME
+            );
+            self.keeper.take(&timer);
+            self.batch(&[Input::fired(timer)], before, effects);
+        }
+    }
+
     /// Gives a record its offset.
-    fn place(&mut self, input: &mut Input) {
+    fn number(&mut self, input: &mut Input) {
         let next = self.offsets.entry((input.topic.clone(), input.partition)).or_default();
         let offset = *input.offset.get_or_insert(*next);
         *next = offset + 1;
     }
 
-    fn double(&self) -> Double {
-        Double { now: self.now, random: self.random, ..Double::default() }
+    /// What the host's side is during a call; the keeper comes back with it.
+    fn double(&mut self) -> Double {
+        let keeper = std::mem::take(&mut self.keeper);
+        Double { now: self.now, random: self.random, keeper, ..Double::default() }
     }
 
-    /// Runs the records `from..to` and answers how many are done with. A batch that panics is run again one by one, as
-    /// a host does to find the culprit.
+    /// Runs records, the first of which is number `from`, and answers how many are done with; `None` where they are to
+    /// be run again one by one, as a host does to find the one that panics.
     #[track_caller]
-    fn batch(&mut self, inputs: &[Input], from: usize, to: usize, effects: &mut Effects) -> usize {
+    fn batch(&mut self, inputs: &[Input], from: usize, effects: &mut Effects) -> Option<usize> {
         if self.instance.is_none()
             && let Err(error) = self.start()
         {
             panic!("`{}` does not start: {error}", F::NAME);
         }
-        let instance = self.instance.as_ref().expect("it was started just now");
-        let batch = self.pack(&inputs[from..to]);
+        let batch = self.pack(inputs);
+        let callers = self.callers(inputs);
+        let times: Vec<_> = callers.iter().map(|caller| caller.time).collect();
+        let mut double = self.double();
+        double.keeper.begin(callers);
+        let instance = self.instance.take().expect("it was started just now");
         let handle = AssertUnwindSafe(|| instance.handle(batch).to_vec());
-        let (outcome, double) = double::with(self.double(), || catch_unwind(handle));
+        let (outcome, double) = double::with(double, || catch_unwind(handle));
+        self.keeper = double.keeper;
         let Ok(outcome) = outcome else {
-            self.instance = None;
-            if to - from > 1 {
-                for one in from..to {
-                    self.batch(inputs, one, one + 1, effects);
-                }
-                return to - from;
+            self.keeper.keep(0);
+            if inputs.len() > 1 {
+                return None;
             }
             keep_lines(effects, double.lines);
             let reason = double.panicked.unwrap_or_else(|| "panicked".to_owned());
-            effects.failed.push(Failed { index: from, reaction: Reaction::Error, reason });
-            return 1;
+            let timer = self.timer_of(&inputs[0]);
+            effects.failed.push(Failed { index: from, timer, reaction: Reaction::Error, reason });
+            self.time = Some(times[0]);
+            return Some(1);
         };
+        self.instance = Some(instance);
         self.random = double.random;
         keep_lines(effects, double.lines);
-        self.unpack(&outcome, inputs, from, to, effects)
+        let done = self.unpack(&outcome, inputs, from, effects);
+        self.time = Some(times[done - 1]);
+        Some(done)
+    }
+
+    /// The entries as the keeper knows them.
+    fn callers(&self, inputs: &[Input]) -> Vec<Caller> {
+        let mut time = self.time;
+        let callers = inputs.iter().map(|input| {
+            let now = time.map_or(input.timestamp, |time| time.max(input.timestamp));
+            time = Some(now);
+            Caller { key: input.key.clone(), time: now }
+        });
+        callers.collect()
+    }
+
+    /// The name of the timer that an entry is.
+    fn timer_of(&self, input: &Input) -> Option<String> {
+        let slot = self.description.slots.get(input.timer? as usize);
+        slot.map(|slot| slot.name.clone())
     }
 
     #[track_caller]
@@ -167,7 +271,7 @@ impl<F: Function> Driver<F> {
             .collect();
         for (input, origin) in inputs.iter().zip(origins) {
             batch.entry(&Entry {
-                kind: Kind::Record,
+                kind: if input.timer.is_some() { Kind::Timer } else { Kind::Record },
                 source: self.source(input),
                 origin,
                 attempt: input.attempt,
@@ -183,6 +287,9 @@ impl<F: Function> Driver<F> {
 
     #[track_caller]
     fn source(&self, input: &Input) -> u16 {
+        if let Some(slot) = input.timer {
+            return u16::try_from(slot).expect("a function has few slots");
+        }
         let sources = &self.description.sources;
         let found = match &input.source {
             Some(_) => sources.iter().position(|source| source.name == input.source),
@@ -197,21 +304,21 @@ impl<F: Function> Driver<F> {
     }
 
     fn unpack(
-        &self,
+        &mut self,
         outcome: &[u8],
         inputs: &[Input],
         from: usize,
-        to: usize,
         effects: &mut Effects,
     ) -> usize {
-        let entries = u32::try_from(to - from).expect("a test's batch is short");
+        let entries = u32::try_from(inputs.len()).expect("a test's batch is short");
         let outcome =
             Outcome::parse(outcome, entries).expect("the SDK writes outcomes by the layout");
         for emission in outcome.emissions() {
             let emission = emission.expect("the SDK writes emissions by the layout");
-            let cause = from + emission.cause as usize;
-            effects.sent.push(self.sent(&emission, cause, &inputs[cause]));
+            let cause = emission.cause as usize;
+            effects.sent.push(self.sent(&emission, from + cause, &inputs[cause]));
         }
+        self.keeper.keep(outcome.handled);
         let handled = outcome.handled as usize;
         let Some(failure) = outcome.failure else { return handled };
         let (reaction, reason) = match failure {
@@ -222,7 +329,8 @@ impl<F: Function> Driver<F> {
             }
             Failure::State(reason) => (Reaction::State, reason),
         };
-        effects.failed.push(Failed { index: from + handled, reaction, reason: reason.to_owned() });
+        let (timer, reason) = (self.timer_of(&inputs[handled]), reason.to_owned());
+        effects.failed.push(Failed { index: from + handled, timer, reaction, reason });
         handled + 1
     }
 
@@ -243,6 +351,7 @@ impl<F: Function> Driver<F> {
         Sent {
             output: output.name.clone(),
             cause,
+            timer: self.timer_of(input),
             key: part(emission.key, &input.key),
             value: part(emission.value, &input.value),
             headers: headers

@@ -19,8 +19,10 @@ pub struct Effects {
 pub struct Sent {
     /// The name of the output.
     pub output: String,
-    /// The index of the record that caused it, among those given.
+    /// The index of the record that caused it, among those given; of a timer, that of the record before which it fired.
     pub cause: usize,
+    /// The timer whose handler sent it; `None` is the function itself.
+    pub timer: Option<String>,
     /// `None` is null.
     pub key: Option<Vec<u8>>,
     /// `None` is null: a tombstone.
@@ -33,11 +35,13 @@ pub struct Sent {
     pub partition: Option<u32>,
 }
 
-/// A record that a function failed on. Prints as `reject: record has no key`.
+/// A record, or a timer, that a function failed on. Prints as `reject: record has no key`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failed {
-    /// Its index among the records given.
+    /// Its index among the records given; of a timer, that of the record before which it fired.
     pub index: usize,
+    /// The timer whose handler failed; `None` is the function itself.
+    pub timer: Option<String>,
     /// What it asks for.
     pub reaction: Reaction,
     /// Why.

@@ -1,5 +1,6 @@
 //! A record to hand to a function.
 
+use crate::host::keeper::Set;
 use serde::Serialize;
 use tidemill_layout::HeadersWriter;
 
@@ -16,6 +17,8 @@ pub struct Input {
     pub(super) headers: HeadersWriter,
     pub(super) source: Option<String>,
     pub(super) attempt: u16,
+    /// Set where it is no record but a timer that fires: its slot.
+    pub(super) timer: Option<u32>,
 }
 
 impl Input {
@@ -44,6 +47,20 @@ impl Input {
             headers: HeadersWriter::new(),
             source: None,
             attempt: 0,
+            timer: None,
+        }
+    }
+
+    /// A timer that fires.
+    pub(super) fn fired(timer: Set) -> Self {
+        Input {
+            topic: String::new(),
+            offset: Some(-1),
+            timestamp: timer.due,
+            key: Some(timer.key),
+            value: Some(timer.payload),
+            timer: Some(timer.slot),
+            ..Self::null()
         }
     }
 

@@ -15,11 +15,13 @@
 //! ```
 //!
 //! What is sent goes through the real batch layout and back. A panic is a failure here as it is under a host, and the
-//! next record meets a fresh instance. Time and randomness are the driver's, so that a test repeats.
+//! next record meets a fresh instance. State, tables and timers are the driver's by the rules of a host: each record sees
+//! what is kept for its key, and what a failed one wrote is undone. Time and randomness are the driver's, so that a test repeats.
 
 mod driver;
 mod effects;
 mod input;
+mod state;
 
 pub use driver::{Driver, driver};
 pub use effects::{Effects, Failed, Line, Reaction, Sent};

@@ -25,6 +25,35 @@ fn everything(
 ) {
 }
 
+#[function(timers(tick, tock))]
+#[expect(unused_variables, reason = "only its signature counts")]
+fn stateful(
+    record: Record,
+    cart: State<Json<Vec<i64>>>,
+    by_day: StateMap<(Text, i64), Text>,
+    n: Counter,
+    users: Table<Json<Vec<i64>>>,
+    tick: Timer<i64>,
+    out: Output<Text>,
+) {
+}
+
+#[on_timer]
+#[expect(unused_variables, reason = "only its signature counts")]
+fn tick(
+    fired: Fired<i64>,
+    limit: Option<Config<u8>>,
+    n: Counter,
+    #[name("cart")] filled: State<Json<Vec<i64>>>,
+    tock: Timer<Text>,
+    out: Output<Text>,
+) {
+}
+
+#[on_timer]
+#[expect(unused_variables, reason = "only its signature counts")]
+fn tock(fired: Fired<Text>, limit: Config<u8>, late: Output<Bytes>, key: Key<Text>) {}
+
 #[function]
 fn plain(_record: Record, Key(_): Key<Bytes>) {}
 
@@ -35,7 +64,12 @@ fn slots(description: &Description) -> Vec<String> {
             let role = match slot.role {
                 Role::Output => "output",
                 Role::Config => "config",
-                _ => "other",
+                Role::Value => "value",
+                Role::Map => "map",
+                Role::Counter => "counter",
+                Role::Table => "table",
+                Role::Timer => "timer",
+                Role::Aggregate => "aggregate",
             };
             format!(
                 "{role} {} {}/{} {} {}",
@@ -67,4 +101,23 @@ fn descriptions_name_inputs_and_slots() {
     let sources: Vec<_> =
         all[1].sources.iter().map(|s| (s.name.as_deref(), &*s.key, &*s.value)).collect();
     assert_eq!(sources, [(None, "bytes", "bytes")]);
+}
+
+#[test]
+fn a_function_and_its_timer_handlers_have_each_name_once() {
+    let all = describe(&[Export::of::<stateful>()]);
+    assert_eq!(
+        slots(&all[0]),
+        [
+            "value cart /json false false",
+            "map by_day (text,i64)/text false false",
+            "counter n /i64 false false",
+            "table users /json false false",
+            "timer tick /i64 false false",
+            "output out /text false false",
+            "config limit /json false true",
+            "timer tock /text false false",
+            "output late /bytes false false",
+        ]
+    );
 }

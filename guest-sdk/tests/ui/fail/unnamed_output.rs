@@ -3,6 +3,6 @@
 use tidemill_sdk::prelude::*;
 
 #[function]
-fn f(value: Text, _: Output<Text>) {}
+fn f(value: Text, _: Output<Text>, _: Counter, _: Table<Text>) {}
 
 fn main() {}
