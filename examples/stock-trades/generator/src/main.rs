@@ -1,6 +1,7 @@
-//! `trades`: makes up stock trades, one line each, for `tidemill produce` to read.
+//! `trades`: makes up stock trades, and the users who make them, one line each, for `tidemill produce` to read.
 //!
-//! A line is the user, a tab, and the trade as JSON. The same seed gives the same trades. It never talks to a broker.
+//! A line is the user, a tab, and the trade or the user as JSON. The same seed gives the same lines. It never talks to a
+//! broker.
 
 use std::io::{self, BufWriter, Write};
 use std::num::NonZeroU64;
@@ -9,31 +10,52 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use clap::Parser;
+use clap::{Parser, ValueEnum};
+use serde::Serialize;
 
-use crate::trade::Trades;
+use crate::{
+    trade::Trades,
+    user::{USERS, Users},
+};
 
 mod trade;
+mod user;
 
-/// Makes up stock trades, a line each: the user, a tab, the trade as JSON.
+/// Makes up stock trades, or the users who make them, a line each: the user, a tab, JSON.
 #[derive(Parser)]
 #[command(
     version,
-    after_help = "Example:\n  trades --count 1000 | tidemill produce user_trades --key-separator '\\t' -"
+    after_help = "Examples:\n  trades users | tidemill produce users --key-separator '\\t' -\n  trades stocktrade \
+                  --count 1000 | tidemill produce stocktrade --key-separator '\\t' -"
 )]
 struct Arguments {
-    /// The same seed gives the same trades
+    /// The topic to make records for
+    #[arg(value_enum, default_value_t = Topic::UserTrades)]
+    topic: Topic,
+    /// The same seed gives the same records
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// How many to make; without it, until the reader goes away
+    /// How many to make; without it, each user once, and trades until the reader goes away
     #[arg(long)]
     count: Option<u64>,
-    /// Trades a second, or `max`
+    /// Records a second, or `max`
     #[arg(long, default_value = "max", value_name = "R|max")]
     rate: Rate,
 }
 
-/// How fast trades come.
+/// What is made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Topic {
+    /// Trades as they are made
+    Stocktrade,
+    /// The same trades with a region each
+    #[value(name = "user_trades")]
+    UserTrades,
+    /// Users: a name, a region
+    Users,
+}
+
+/// How fast records come.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Rate {
     Max,
@@ -55,7 +77,7 @@ impl FromStr for Rate {
 }
 
 impl Rate {
-    /// When trade number `index` is due, counted from the first.
+    /// When record number `index` is due, counted from the first.
     fn due(self, index: u64) -> Duration {
         match self {
             Self::Max => Duration::ZERO,
@@ -66,25 +88,45 @@ impl Rate {
 
 fn main() -> Result<()> {
     let arguments = Arguments::parse();
-    match write_trades(&arguments, &mut BufWriter::new(io::stdout().lock())) {
+    match write_records(&arguments, &mut BufWriter::new(io::stdout().lock())) {
         // Whoever reads has had enough, like `head`.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        result => result.context("writing trades to standard output"),
+        result => result.context("writing to standard output"),
     }
 }
 
-fn write_trades(arguments: &Arguments, output: &mut impl Write) -> io::Result<()> {
+fn write_records(arguments: &Arguments, output: &mut impl Write) -> io::Result<()> {
+    let trades = Trades::new(arguments.seed).map(|trade| (trade.userid.clone(), trade));
+    match arguments.topic {
+        Topic::Stocktrade => {
+            let bare = trades.map(|(user, trade)| (user, trade.without_region()));
+            write_lines(arguments, u64::MAX, bare, output)
+        }
+        Topic::UserTrades => write_lines(arguments, u64::MAX, trades, output),
+        Topic::Users => {
+            let users = Users::new(arguments.seed).map(|user| (user.userid.clone(), user));
+            write_lines(arguments, USERS, users, output)
+        }
+    }
+}
+
+fn write_lines(
+    arguments: &Arguments,
+    count: u64,
+    records: impl Iterator<Item = (String, impl Serialize)>,
+    output: &mut impl Write,
+) -> io::Result<()> {
     let start = Instant::now();
-    let count = arguments.count.unwrap_or(u64::MAX);
-    for (index, trade) in (0..count).zip(Trades::new(arguments.seed)) {
+    let count = arguments.count.unwrap_or(count);
+    for (index, (user, record)) in (0..count).zip(records) {
         let early = arguments.rate.due(index).saturating_sub(start.elapsed());
         if !early.is_zero() {
-            // A reader at the other end sees each trade when it is due, not when a buffer is full.
+            // A reader at the other end sees each record when it is due, not when a buffer is full.
             output.flush()?;
             thread::sleep(early);
         }
-        write!(output, "{}\t", trade.userid)?;
-        serde_json::to_writer(&mut *output, &trade)?;
+        write!(output, "{user}\t")?;
+        serde_json::to_writer(&mut *output, &record)?;
         output.write_all(b"\n")?;
     }
     output.flush()
@@ -94,11 +136,15 @@ fn write_trades(arguments: &Arguments, output: &mut impl Write) -> io::Result<()
 mod tests {
     use super::*;
 
-    fn lines(seed: u64, count: u64) -> String {
+    fn records(topic: Topic, seed: u64, count: Option<u64>) -> String {
         let mut output = Vec::new();
-        let arguments = Arguments { seed, count: Some(count), rate: Rate::Max };
-        write_trades(&arguments, &mut output).unwrap();
+        let arguments = Arguments { topic, seed, count, rate: Rate::Max };
+        write_records(&arguments, &mut output).unwrap();
         String::from_utf8(output).unwrap()
+    }
+
+    fn lines(seed: u64, count: u64) -> String {
+        records(Topic::UserTrades, seed, Some(count))
     }
 
     #[test]
@@ -109,12 +155,34 @@ mod tests {
     }
 
     #[test]
-    fn a_line_is_the_user_a_tab_and_the_trade() {
-        for line in lines(1, 50).lines() {
-            let (user, trade) = line.split_once('\t').unwrap();
-            let trade: serde_json::Value = serde_json::from_str(trade).unwrap();
-            assert_eq!(trade["userid"], user);
+    fn a_line_is_the_user_a_tab_and_the_record() {
+        for topic in [Topic::Stocktrade, Topic::UserTrades, Topic::Users] {
+            for line in records(topic, 1, Some(50)).lines() {
+                let (user, record) = line.split_once('\t').unwrap();
+                let record: serde_json::Value = serde_json::from_str(record).unwrap();
+                assert_eq!(record["userid"], user);
+                assert_eq!(record.get("regionid").is_none(), topic == Topic::Stocktrade);
+            }
         }
+    }
+
+    #[test]
+    fn a_seed_makes_the_same_trades_with_and_without_a_region() {
+        let (bare, whole) = (records(Topic::Stocktrade, 7, Some(50)), lines(7, 50));
+        let trade = |line: &str| -> serde_json::Value {
+            serde_json::from_str(line.split_once('\t').unwrap().1).unwrap()
+        };
+        for (bare, whole) in bare.lines().zip(whole.lines()) {
+            let mut whole = trade(whole);
+            whole.as_object_mut().unwrap().remove("regionid");
+            assert_eq!(trade(bare), whole);
+        }
+    }
+
+    #[test]
+    fn each_user_comes_once_unless_more_are_asked_for() {
+        assert_eq!(records(Topic::Users, 1, None).lines().count(), 9);
+        assert_eq!(records(Topic::Users, 1, Some(20)).lines().count(), 20);
     }
 
     #[test]

@@ -16,7 +16,8 @@ pub struct Trade {
     /// `User_1` to `User_9`.
     pub userid: String,
     /// `Region_1` to `Region_9`.
-    pub regionid: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub regionid: Option<String>,
     /// 1 to 5000.
     pub quantity: u32,
     pub symbol: &'static str,
@@ -24,6 +25,13 @@ pub struct Trade {
     pub price: u32,
     pub account: &'static str,
     pub side: &'static str,
+}
+
+impl Trade {
+    /// As it is made, before anyone looks the user up.
+    pub fn without_region(self) -> Self {
+        Self { regionid: None, ..self }
+    }
 }
 
 /// Trades without end; the seed decides them.
@@ -48,7 +56,7 @@ impl Iterator for Trades {
     fn next(&mut self) -> Option<Trade> {
         Some(Trade {
             userid: format!("User_{}", self.random.random_range(1..=9)),
-            regionid: format!("Region_{}", self.random.random_range(1..=9)),
+            regionid: Some(format!("Region_{}", self.random.random_range(1..=9))),
             quantity: self.random.random_range(1..=5000),
             symbol: self.pick(&SYMBOLS),
             price: self.random.random_range(5..=1000),
