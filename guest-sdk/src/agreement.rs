@@ -54,6 +54,20 @@ pub const fn are_handled(handler: &Handler, handlers: &[Handler]) -> bool {
     true
 }
 
+/// Whether parameters before it that have its name are the same thing.
+pub const fn is_one_thing(index: usize, parameters: Parameters) -> bool {
+    let (name, role) = &parameters[index];
+    let mut other = 0;
+    while other < index && role.is_named() {
+        let (other_name, other_role) = &parameters[other];
+        if other_role.is_named() && same(name, other_name) && !is_one(role, other_role) {
+            return false;
+        }
+        other += 1;
+    }
+    true
+}
+
 /// Whether handlers that take something of a parameter's name take the same.
 pub const fn agrees(parameter: &(&str, Role), handlers: &[Handler]) -> bool {
     let mut index = 0;

@@ -113,7 +113,7 @@ pub use value::{FromHeader, Value};
 #[doc(hidden)]
 pub mod macros {
     pub use crate::{
-        agreement::{agrees, are_handled, fired, handlers_agree, inputs, is_handled},
+        agreement::{agrees, are_handled, fired, handlers_agree, inputs, is_handled, is_one_thing},
         component::{List, describe, handle, handle_in_place, init},
         function::{Export, extract, extract_header, instance},
         timer::{Call, Handler, call},

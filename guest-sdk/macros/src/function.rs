@@ -4,7 +4,7 @@ use crate::callable::{By, Callable};
 use proc_macro2::{Span, TokenStream};
 use quote::{quote, quote_spanned};
 use syn::{
-    Error, Path, Result, ext::IdentExt, parse::Parser, parse2, punctuated::Punctuated,
+    Error, Path, Result, Type, ext::IdentExt, parse::Parser, parse2, punctuated::Punctuated,
     spanned::Spanned, token::Comma,
 };
 
@@ -180,15 +180,22 @@ impl Callable {
         quote!(#no_input #fired #named)
     }
 
-    /// That whatever is found by its name has one.
+    /// That whatever is found by its name has one, of its own.
     fn named(&self, parameters: &TokenStream) -> TokenStream {
-        let unnamed = self.typed().enumerate().filter(|(_, (name, _))| name.is_empty());
-        unnamed
-            .map(|(index, (_, ty))| {
-                let why = "this parameter is found by its name, and its pattern has none: add #[name(\"…\")]";
-                assertion(ty.span(), &quote!(!#parameters[#index].1.is_named()), why)
-            })
-            .collect()
+        let unnamed =
+            "this parameter is found by its name, and its pattern has none: add #[name(\"…\")]";
+        let check = |(index, (name, ty)): (usize, (&str, &Type))| {
+            if name.is_empty() {
+                return assertion(ty.span(), &quote!(!#parameters[#index].1.is_named()), unnamed);
+            }
+            let one = quote!(::tidemill_sdk::macros::is_one_thing(#index, #parameters));
+            assertion(
+                ty.span(),
+                &one,
+                &format!("two parameters are named `{name}`, and are not one thing"),
+            )
+        };
+        self.typed().enumerate().map(check).collect()
     }
 }
 
