@@ -18,6 +18,7 @@
 //! next record meets a fresh instance. State, tables and timers are the driver's by the rules of a host: each record sees
 //! what is kept for its key, and what a failed one wrote is undone. Time and randomness are the driver's, so that a test repeats.
 
+mod batch;
 mod driver;
 mod effects;
 mod input;
