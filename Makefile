@@ -19,7 +19,7 @@ SHELL := /bin/bash
 
 export CARGO_TARGET_DIR ?= $(HOME)/.cache/tidemill/target
 KAFKA ?=
-EXAMPLES := $(patsubst %/tidemill.toml,%,$(wildcard examples/*/tidemill.toml))
+EXAMPLES := $(patsubst %/tidemill.toml,%,$(wildcard examples/*/tidemill.toml functions/*/tidemill.toml))
 
 demo: build $(if $(KAFKA),kafka)
 	KAFKA=$(KAFKA) examples/stock-trades/demo
@@ -42,7 +42,7 @@ lint: tools
 unit: tools
 	cargo test --release --locked --workspace --exclude tidemill-tests
 
-# The case files of every example, on the embedded log.
+# The case files of every example and function, on the embedded log.
 cases: build
 	for example in $(EXAMPLES); do bin/tidemill test "$$example/tidemill.toml"; done
 
