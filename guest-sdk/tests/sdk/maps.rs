@@ -1,5 +1,7 @@
 //! Maps: values by a further key, and scans over them.
 
+use proptest::prelude::{Just, Strategy, any, prop_assert_eq, prop_oneof, proptest};
+use std::ops::{Bound, RangeBounds};
 use tidemill_sdk::prelude::*;
 use tidemill_sdk::testing::{Driver, Input, driver};
 
@@ -20,9 +22,7 @@ fn numbers(command: Text, map: StateMap<i64, Text>, out: Output<Text>) -> Result
         ("through", [to]) => map.range(..=*to),
         ("between", [from, to]) => map.range(*from..*to),
         ("within", [from, to]) => map.range(*from..=*to),
-        ("behind", [from]) => {
-            map.range((std::ops::Bound::Excluded(*from), std::ops::Bound::Unbounded))
-        }
+        ("behind", [from]) => map.range((Bound::Excluded(*from), Bound::Unbounded)),
         _ => return Err(reject(verb)),
     };
     let scan = scan.page(2);
@@ -147,4 +147,59 @@ fn sweep(_value: Record, map: StateMap<u32, i64>, out: Output<Text>) -> Result<(
 fn a_map_may_change_while_it_is_scanned() {
     let effects = driver::<sweep>().send(Input::null().key("k"));
     assert_eq!(effects.only("out").text(), "1250 Some((2499, 2499))");
+}
+
+/// Keys that are set, and what is then asked for.
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
+struct Probe {
+    keys: Vec<i8>,
+    from: Bound<i8>,
+    to: Bound<i8>,
+    backward: bool,
+    page: u32,
+}
+
+#[function]
+fn probe(
+    probe: Json<Probe>,
+    map: StateMap<i8, i64>,
+    out: Output<Json<Vec<i8>>>,
+) -> Result<(), Failure> {
+    for key in &probe.keys {
+        map.set(key, &i64::from(*key))?;
+    }
+    let scan = map.range((probe.from, probe.to)).page(probe.page);
+    let scan = if probe.backward { scan.rev() } else { scan };
+    let keys: Result<_, Failure> = scan.map(|entry| entry.map(|(key, _)| key)).collect();
+    out.send(&keys?)
+}
+
+fn bound() -> impl Strategy<Value = Bound<i8>> {
+    prop_oneof![
+        Just(Bound::Unbounded),
+        any::<i8>().prop_map(Bound::Included),
+        any::<i8>().prop_map(Bound::Excluded)
+    ]
+}
+
+proptest! {
+    /// Any range, either way, page by page: what a sorted list has.
+    #[test]
+    fn ranges_are_those_of_a_sorted_list(
+        keys in proptest::collection::vec(any::<i8>(), 0..30),
+        from in bound(),
+        to in bound(),
+        backward in any::<bool>(),
+        page in 1_u32..5,
+    ) {
+        let sorted: std::collections::BTreeSet<i8> = keys.iter().copied().collect();
+        let mut expected: Vec<i8> =
+            sorted.into_iter().filter(|key| (from, to).contains(key)).collect();
+        if backward {
+            expected.reverse();
+        }
+        let probed = Probe { keys, from, to, backward, page };
+        let effects = driver::<probe>().send(Input::json(&probed).key("k"));
+        prop_assert_eq!(effects.only("out").json::<Vec<i8>>(), expected);
+    }
 }
