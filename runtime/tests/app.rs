@@ -7,6 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use tempfile::TempDir;
 use tidemill::{
     broker::{
         Broker as _, Error, Isolation, NewTopic,
@@ -14,15 +15,17 @@ use tidemill::{
     },
     clock::SystemClock,
     guest::{Component, Engine, EngineSettings, encode},
-    manifest::Manifest,
+    manifest::{Guarantee, Manifest},
     metrics::Metrics,
     record::{Headers, Partition, Position, TopicPartition},
+    store::{Database, DatabaseSettings},
     supervisor::{self, App, AppSettings},
 };
 
 const PARTITIONS: u32 = 4;
 const MANIFEST: &str = r#"
     app = "trial"
+    guarantee = "at-least-once"
     commit-interval = "5ms"
     [functions.faulty]
     module = "faulty.wasm"
@@ -40,8 +43,27 @@ fn component(package: &str) -> Component {
     loaded.entry(package.to_owned()).or_insert_with(load).clone()
 }
 
-fn log() -> MemoryLog {
-    let log = MemoryLog::new();
+/// The log, and the disks of the processes that work on it.
+struct Log {
+    log: MemoryLog,
+    disks: TempDir,
+}
+
+impl Log {
+    fn empty() -> Self {
+        Log { log: MemoryLog::new(), disks: tempfile::tempdir().unwrap() }
+    }
+}
+
+impl std::ops::Deref for Log {
+    type Target = MemoryLog;
+    fn deref(&self) -> &MemoryLog {
+        &self.log
+    }
+}
+
+fn log() -> Log {
+    let log = Log::empty();
     for name in ["in", "done"] {
         let partitions = Some(PARTITIONS);
         let topic =
@@ -51,11 +73,15 @@ fn log() -> MemoryLog {
     log
 }
 
-fn settings(log: &MemoryLog, workers: usize, metrics: &Metrics) -> AppSettings {
+fn settings(log: &Log, workers: usize, metrics: &Metrics) -> AppSettings {
+    // Each is a process of its own.
+    let folder = tempfile::tempdir_in(log.disks.path()).unwrap().keep();
+    let database = Database::open(&folder, DatabaseSettings { memory_bytes: 8 << 20 }).unwrap();
     AppSettings {
+        database,
         manifest: Manifest::parse(MANIFEST, "tidemill.toml", &[], &|_| None).unwrap(),
         components: BTreeMap::from([("faulty".to_owned(), component("guest-faulty"))]),
-        broker: Arc::new(log.clone()),
+        broker: Arc::new(log.log.clone()),
         create_topics: true,
         workers,
         metrics: metrics.clone(),
@@ -249,6 +275,33 @@ fn members_that_come_and_go_lose_nothing_and_keep_the_order() {
 }
 
 #[test]
+fn exactly_once_nothing_comes_twice_whatever_dies() {
+    let (log, metrics) = (log(), Metrics::new());
+    let start = |workers| {
+        let mut settings = settings(&log, workers, &metrics);
+        settings.manifest.guarantee = Guarantee::ExactlyOnce;
+        App::start(settings).unwrap()
+    };
+    append(&log, 0..2000);
+    let first = start(1);
+    wait("some records", || distinct(&log) > 200);
+    log.faults().plan(Step::Produce, When::Before, 200, Fault::Kill);
+    log.faults().plan(Step::Commit, When::After, 3, Fault::Kill);
+    log.faults().plan(Step::Commit, When::Before, 6, Fault::Fence);
+    let second = start(2);
+    append(&log, 2000..4000);
+    wait("the second to work", || !second.status().partitions.is_empty());
+    first.stop();
+    append(&log, 4000..6000);
+    wait("every record", || distinct(&log) == 6000);
+    wait("the commit", || committed(&log) == 6000);
+    assert!(second.failure().borrow().is_none());
+    second.stop();
+    assert_eq!(done(&log).iter().map(Vec::len).sum::<usize>(), 6000, "nothing came twice");
+    assert_order(&log);
+}
+
+#[test]
 fn code_is_swapped_between_two_batches() {
     let (log, metrics) = (log(), Metrics::new());
     let mut app = App::start(settings(&log, 2, &metrics)).unwrap();
@@ -269,7 +322,7 @@ fn code_is_swapped_between_two_batches() {
 #[test]
 fn topics_are_checked_before_anything_starts() {
     let metrics = Metrics::new();
-    let log = MemoryLog::new();
+    let log = Log::empty();
     let mut strict = settings(&log, 1, &metrics);
     strict.create_topics = false;
     let error = App::start(strict.clone()).err().unwrap().to_string();

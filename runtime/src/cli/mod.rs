@@ -24,6 +24,7 @@ mod remote;
 mod run;
 mod serve;
 mod single;
+mod state;
 mod status;
 mod stop;
 mod test;

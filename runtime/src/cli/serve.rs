@@ -12,7 +12,7 @@ use std::{
 use anyhow::{Context as _, bail};
 use bytesize::ByteSize;
 
-use super::{properties, stop::Stop};
+use super::{properties, state::State, stop::Stop};
 use crate::{
     broker::{Broker, kafka::KafkaBroker, memory::MemoryLog},
     clock::SystemClock,
@@ -24,6 +24,8 @@ use crate::{
     supervisor::host::{Host, HostSettings, Properties},
 };
 
+/// Memory for state, over all apps.
+const STATE_MEMORY: usize = 256 << 20;
 /// Apps that could not be started are tried again this often.
 const RETRY_EVERY: Duration = Duration::from_secs(5);
 
@@ -82,7 +84,8 @@ impl Args {
         let listener = listen(self.listen, token.as_ref())?;
         let log = MemoryLog::new();
         let metrics = Metrics::new();
-        let host = Arc::new(self.host(&data, &log, &metrics)?);
+        let state = State::in_data(data.path(), STATE_MEMORY)?;
+        let host = Arc::new(self.host(&data, &log, &metrics, &state)?);
         let router = router(ApiSettings {
             token,
             metrics,
@@ -125,7 +128,13 @@ impl Args {
         served
     }
 
-    fn host(&self, data: &DataDir, log: &MemoryLog, metrics: &Metrics) -> anyhow::Result<Host> {
+    fn host(
+        &self,
+        data: &DataDir,
+        log: &MemoryLog,
+        metrics: &Metrics,
+        state: &State,
+    ) -> anyhow::Result<Host> {
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let mut connections = BTreeMap::new();
         for (name, file) in &self.kafka {
@@ -146,6 +155,7 @@ impl Args {
             connect: Box::new(|properties| {
                 Ok(Arc::new(KafkaBroker::new(properties.clone())) as Arc<dyn Broker>)
             }),
+            database: state.database.clone(),
             workers: self.workers.map_or(cores, usize::from),
             metrics: metrics.clone(),
             clock: Arc::new(SystemClock),

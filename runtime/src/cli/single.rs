@@ -10,7 +10,7 @@ use std::{
 use anyhow::{Context as _, bail};
 use tokio::sync::oneshot;
 
-use super::stop::Stop;
+use super::{state::State, stop::Stop};
 use crate::{
     broker::{Broker, kafka::KafkaBroker, memory::MemoryLog},
     clock::SystemClock,
@@ -48,6 +48,7 @@ pub(super) struct Process {
     metrics: Metrics,
     token: Option<Token>,
     listener: Option<TcpListener>,
+    state: State,
     _data: Option<DataDir>,
 }
 
@@ -82,9 +83,14 @@ impl Process {
             (None, Some(log)) => Arc::new(log.clone()),
             (None, None) => Arc::new(MemoryLog::new()),
         };
+        let memory = manifest.host.state_memory;
+        let state = match &data {
+            Some(data) if log.is_none() => State::in_data(data.path(), memory)?,
+            _ => State::temporary(memory)?,
+        };
         let listener = Some(listener);
         let (app, metrics) = (One::default(), Metrics::new());
-        Ok(Process { app, address, broker, log, metrics, token, listener, _data: data })
+        Ok(Process { app, address, broker, log, metrics, token, listener, state, _data: data })
     }
 
     /// What topics are kept in, for messages.
@@ -104,6 +110,7 @@ impl Process {
             components: components.clone(),
             broker: Arc::clone(&self.broker),
             create_topics: self.log.is_some(),
+            database: self.state.database.clone(),
             workers: manifest.host.workers,
             metrics: self.metrics.clone(),
             clock: Arc::new(SystemClock),

@@ -226,6 +226,8 @@ fn not_started(error: &supervisor::Error, detail: String) -> Problem {
             Problem::unprocessable("broker", "the broker refuses", detail)
         }
         supervisor::Error::Broker(_) => Problem::unavailable(detail),
-        supervisor::Error::Thread(_) | supervisor::Error::OtherTopics => Problem::internal(detail),
+        supervisor::Error::Thread(_)
+        | supervisor::Error::State(_)
+        | supervisor::Error::OtherTopics => Problem::internal(detail),
     }
 }

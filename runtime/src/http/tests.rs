@@ -28,6 +28,7 @@ use crate::{
     clock::SystemClock,
     guest::{Engine, EngineSettings, encode},
     registry::Files,
+    store::{Database, DatabaseSettings},
     supervisor::host::HostSettings,
 };
 
@@ -96,6 +97,11 @@ impl Served {
             embedded: Arc::new(log.clone()),
             connections: [("main".to_owned(), main.into_iter().collect())].into_iter().collect(),
             connect: Box::new(connect),
+            database: Database::open(
+                &folder.path().join("state"),
+                DatabaseSettings { memory_bytes: 8 << 20 },
+            )
+            .unwrap(),
             workers: 1,
             metrics: metrics.clone(),
             clock: Arc::new(SystemClock),

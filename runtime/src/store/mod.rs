@@ -18,6 +18,7 @@ mod keys;
 mod layer;
 mod lease;
 mod maps;
+mod notes;
 mod options;
 mod overlay;
 mod progress;

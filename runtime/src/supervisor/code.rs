@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::Error;
+use super::{Error, Topics};
 use crate::{
     clock::Clock,
     guest::{Capability, Component, Fault, Instance, InstanceSettings, Instantiate, Invoke},
@@ -26,7 +26,7 @@ impl Instantiate for Factory {
 pub(crate) fn prepare(
     topology: &Arc<Topology>,
     clock: &Arc<dyn Clock>,
-    record_bytes_max: Vec<usize>,
+    topics: &Topics,
 ) -> Result<Code, Error> {
     let mut factories: Vec<Vec<Arc<dyn Instantiate>>> = Vec::new();
     for part in &topology.parts {
@@ -39,7 +39,8 @@ pub(crate) fn prepare(
         }
         factories.push(nodes);
     }
-    Ok(Code { topology: Arc::clone(topology), factories, record_bytes_max })
+    let Topics { record_bytes_max, stores } = topics.clone();
+    Ok(Code { topology: Arc::clone(topology), factories, record_bytes_max, stores })
 }
 
 fn factory(node: &Node, clock: &Arc<dyn Clock>) -> Factory {

@@ -5,7 +5,10 @@
 //! to a worker and reads the status board.
 
 mod code;
+mod follower;
 pub mod host;
+mod identity;
+mod tables;
 mod thread;
 mod topics;
 
@@ -28,10 +31,14 @@ use crate::{
     guest::{Component, Fault},
     manifest::Manifest,
     metrics::Metrics,
+    store::{self, Database},
     topology::{self, Topology},
-    worker::{Board, Code, FunctionStatus, Observer, PartitionStatus},
+    worker::{self, Board, Code, FunctionStatus, Observer, PartitionStatus},
 };
+use follower::TableFollower;
 use thread::{Command, Runner};
+
+pub use tables::{TableParts, Tables};
 
 pub(crate) use code::prepare;
 pub(crate) use topics::{Topics, ensure};
@@ -52,6 +59,8 @@ pub struct AppSettings {
     pub broker: Arc<dyn Broker>,
     /// Whether topics that the manifest does not declare are created too: so on the embedded log.
     pub create_topics: bool,
+    /// Where state is kept.
+    pub database: Database,
     /// Worker threads.
     pub workers: usize,
     /// Where it counts.
@@ -74,6 +83,9 @@ pub enum Error {
     /// The broker cannot be used.
     #[error(transparent)]
     Broker(#[from] broker::Error),
+    /// State cannot be kept.
+    #[error(transparent)]
+    State(#[from] store::Error),
     /// A function does not come to life.
     #[error("function `{function}`: {fault}")]
     Function {
@@ -90,16 +102,27 @@ pub enum Error {
     OtherTopics,
 }
 
+impl From<worker::Error> for Error {
+    fn from(error: worker::Error) -> Self {
+        match error {
+            worker::Error::Broker(error) => Error::Broker(error),
+            worker::Error::State(error) => Error::State(error),
+        }
+    }
+}
+
 /// An app at work.
 pub struct App {
     name: String,
     manifest: Manifest,
     topology: Arc<Topology>,
-    record_bytes_max: Vec<usize>,
+    topics: Topics,
     clock: Arc<dyn Clock>,
     board: Board,
     started: Instant,
     workers: Vec<(SyncSender<Command>, JoinHandle<()>)>,
+    tables: Option<TableFollower>,
+    database: Database,
     failure: watch::Receiver<Option<String>>,
 }
 
@@ -141,8 +164,9 @@ impl App {
     /// With all that is wrong; nothing is running then.
     pub fn start(settings: AppSettings) -> Result<App, Error> {
         let topology = Arc::new(Topology::build(&settings.manifest, &settings.components)?);
-        let Topics { record_bytes_max, .. } = ensure(&settings, &topology)?;
-        let code = prepare(&topology, &settings.clock, record_bytes_max.clone())?;
+        let topics = ensure(&settings, &topology)?;
+        let code = prepare(&topology, &settings.clock, &topics)?;
+        identity::fence_former(&settings)?;
         let board = Board::default();
         // Shown from the start, before the first worker has come to life.
         let metrics = settings.metrics.app(settings.manifest.app.as_str());
@@ -155,13 +179,25 @@ impl App {
             name: settings.manifest.app.as_str().to_owned(),
             manifest: settings.manifest.clone(),
             topology,
-            record_bytes_max,
+            topics,
             clock: Arc::clone(&settings.clock),
             board: board.clone(),
             started: Instant::now(),
             workers: Vec::new(),
+            tables: None,
+            database: settings.database.clone(),
             failure,
         };
+        let tables = TableParts {
+            topology: Arc::clone(&app.topology),
+            broker: Arc::clone(&settings.broker),
+            database: settings.database.clone(),
+            clock: Arc::clone(&settings.clock),
+        };
+        match TableFollower::start(tables, &board, settings.workers.max(1)) {
+            Ok(tables) => app.tables = tables,
+            Err(error) => return Err(Error::Thread(error)),
+        }
         for number in 0..settings.workers.max(1) {
             // Few messages come, one after another.
             let (commands, receiver) = sync_channel(4);
@@ -254,7 +290,7 @@ impl App {
         if !topology.reads_as(&self.topology) {
             return Err(Error::OtherTopics);
         }
-        let code: Code = prepare(&topology, &self.clock, self.record_bytes_max.clone())?;
+        let code: Code = prepare(&topology, &self.clock, &self.topics)?;
         for (commands, _) in &self.workers {
             // A worker that is gone has said why already.
             let _ = commands.send(Command::Swap(code.clone()));
@@ -262,6 +298,18 @@ impl App {
         self.topology = topology;
         self.manifest = manifest;
         Ok(())
+    }
+
+    /// Has paused tasks try again.
+    pub fn resume(&self) {
+        for (commands, _) in &self.workers {
+            let _ = commands.send(Command::Resume);
+        }
+    }
+
+    /// Where its state is kept.
+    pub fn database(&self) -> &Database {
+        &self.database
     }
 
     /// Finishes the batches at hand, waits for their outputs, commits, leaves the group, and joins the threads.
@@ -273,6 +321,13 @@ impl App {
             if handle.join().is_err() {
                 tracing::error!(app = self.name, "a worker thread panicked");
             }
+        }
+        if let Some(tables) = self.tables {
+            tables.stop();
+        }
+        // So that the next start has less to read; the changelogs have it all.
+        if let Err(error) = self.database.flush() {
+            tracing::warn!(app = self.name, %error, "state is not flushed");
         }
     }
 }

@@ -10,11 +10,14 @@ use std::{
 
 use tokio::sync::watch;
 
-use super::{AppSettings, STOP_PATIENCE};
+use super::{
+    AppSettings, STOP_PATIENCE,
+    identity::{Fences, in_use_elsewhere, outbox_settings},
+};
 use crate::{
-    broker::{self, InboxSettings, OutboxSettings},
-    manifest,
-    worker::{Board, Code, Parts, Worker, WorkerStatus},
+    broker::{self, InboxSettings},
+    manifest, store,
+    worker::{Board, Code, Error, Parts, Worker, WorkerStatus},
 };
 
 /// The longest sleep of a step.
@@ -29,12 +32,13 @@ const RESTART_WAITS: [Duration; 5] = [
 ];
 /// A worker that ran that long starts with the first wait again.
 const GOOD_RUN: Duration = Duration::from_secs(60);
-const TRANSACTION_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What the supervisor may say.
 pub(super) enum Command {
     /// Go on with other code.
     Swap(Code),
+    /// Paused tasks try again.
+    Resume,
     /// Finish, commit, leave.
     Stop,
 }
@@ -51,13 +55,13 @@ pub(super) struct Runner {
 
 enum Ended {
     Stopped,
-    Again(broker::Error),
-    Failed(broker::Error),
+    Again(Error),
+    Failed(Error),
 }
 
 impl Runner {
     pub(super) fn run(mut self) {
-        let mut failures = 0;
+        let (mut failures, mut fences) = (0, Fences::default());
         loop {
             let begun = std::time::Instant::now();
             let error = match self.live() {
@@ -68,24 +72,33 @@ impl Runner {
             failures = if begun.elapsed() > GOOD_RUN { 0 } else { failures };
             let wait = RESTART_WAITS[failures.min(RESTART_WAITS.len() - 1)];
             failures += 1;
-            let app = self.settings.manifest.app.as_str();
-            tracing::warn!(
-                app,
-                worker = self.number,
-                wait_ms = wait.as_millis(),
-                "starting anew: {error}"
-            );
+            if is_fence(&error) && fences.another() {
+                return self.fail(&in_use_elsewhere(&self.settings, self.number).into());
+            }
+            self.say_again(&error, wait);
             let trouble = Some(error.to_string());
             self.board.worker(self.number, WorkerStatus { trouble, ..WorkerStatus::default() });
             match self.commands.recv_timeout(wait) {
                 Ok(Command::Stop) | Err(std::sync::mpsc::RecvTimeoutError::Disconnected) => return,
                 Ok(Command::Swap(code)) => self.code = code,
-                Err(std::sync::mpsc::RecvTimeoutError::Timeout) => {}
+                // A worker that is made anew has no paused tasks.
+                Ok(Command::Resume) | Err(std::sync::mpsc::RecvTimeoutError::Timeout) => {}
             }
         }
     }
 
-    fn fail(&self, error: &broker::Error) {
+    fn say_again(&self, error: &Error, wait: Duration) {
+        let (app, worker) = (self.settings.manifest.app.as_str(), self.number);
+        let wait_ms = wait.as_millis();
+        // A newer owner is no trouble: it has what this one had.
+        if is_fence(error) {
+            tracing::info!(app, worker, wait_ms, "starting anew: {error}");
+        } else {
+            tracing::warn!(app, worker, wait_ms, "starting anew: {error}");
+        }
+    }
+
+    fn fail(&self, error: &Error) {
         let app = self.settings.manifest.app.as_str();
         tracing::error!(app, worker = self.number, "the app cannot go on: {error}");
         self.failed.send_replace(Some(error.to_string()));
@@ -107,6 +120,7 @@ impl Runner {
                     worker.swap(&code);
                     self.code = code;
                 }
+                Ok(Command::Resume) => worker.resume(),
                 Err(TryRecvError::Empty) => {}
             }
             if let Err(error) = worker.step(WAIT) {
@@ -116,20 +130,18 @@ impl Runner {
         }
     }
 
-    fn make(&self) -> Result<Worker, broker::Error> {
+    fn make(&self) -> Result<Worker, Error> {
         let manifest = &self.settings.manifest;
-        let client_id = format!("{}-{}", manifest.app.as_str(), self.number);
         let topology = &self.code.topology;
-        let outbox = self.settings.broker.outbox(OutboxSettings {
-            transactional_id: None,
-            transaction_timeout: TRANSACTION_TIMEOUT,
-            client_id: client_id.clone(),
-        })?;
+        // First: it aborts what this worker's former self left open, which an inbox may have to wait for.
+        let outbox = self.settings.broker.outbox(outbox_settings(&self.settings, self.number))?;
+        let client_id = format!("{}-{}", manifest.app.as_str(), self.number);
+        let on_missing_offset = on_missing_offset(manifest.on_missing_offset);
         let inbox = self.settings.broker.inbox(InboxSettings {
             group: manifest.app.as_str().to_owned(),
             topics: topology.topics().map(|topic| topic.to_string()).collect(),
             start: start(manifest.start),
-            on_missing_offset: on_missing_offset(manifest.on_missing_offset),
+            on_missing_offset,
             batch_records: topology.parts.iter().map(|part| part.batch_records).max().unwrap_or(1),
             batch_bytes: topology.parts.iter().map(|part| part.batch_bytes).max().unwrap_or(1),
             client_id,
@@ -139,6 +151,10 @@ impl Runner {
             inbox,
             outbox,
             code: self.code.clone(),
+            broker: Arc::clone(&self.settings.broker),
+            database: self.settings.database.clone(),
+            guarantee: manifest.guarantee,
+            on_missing_offset,
             commit_interval: manifest.commit_interval,
             clock: Arc::clone(&self.settings.clock),
             metrics: self.settings.metrics.app(manifest.app.as_str()),
@@ -150,11 +166,16 @@ impl Runner {
 
 /// A client that failed is made anew, after a wait, and status says why: a broker that is away shows in many ways. Only
 /// what no time can mend ends the app.
-fn ended(error: broker::Error) -> Ended {
+fn ended(error: Error) -> Ended {
     match error {
-        broker::Error::MissingOffset { .. } => Ended::Failed(error),
+        Error::Broker(broker::Error::MissingOffset { .. })
+        | Error::State(store::Error::Format { .. }) => Ended::Failed(error),
         other => Ended::Again(other),
     }
+}
+
+fn is_fence(error: &Error) -> bool {
+    matches!(error, Error::Broker(broker::Error::Fenced(_)))
 }
 
 pub(crate) fn start(start: manifest::Start) -> broker::Start {

@@ -17,10 +17,11 @@ use crate::{
     },
     clock::{Clock, ManualClock},
     guest::Component,
-    manifest::Manifest,
+    manifest::{Guarantee, Manifest},
     metrics::Metrics,
     record::{HeadersWriter, Partition, Record, Timestamp},
-    supervisor::{self, AppSettings},
+    store::{Database, DatabaseSettings},
+    supervisor::{self, AppSettings, TableParts, Tables},
     task::Verdict,
     topology::Topology,
     worker::{Board, Code, Observer, Parts, Produced, Step, View, Worker},
@@ -44,6 +45,9 @@ pub enum DriveError {
     /// The app does not start.
     #[error(transparent)]
     Start(#[from] supervisor::Error),
+    /// The worker ended.
+    #[error(transparent)]
+    Worker(#[from] crate::worker::Error),
     /// The log refused something.
     #[error(transparent)]
     Broker(#[from] broker::Error),
@@ -68,6 +72,8 @@ pub struct TaskDriver {
     code: Code,
     effects: Arc<Collector>,
     worker: Option<Worker>,
+    tables: Option<Tables>,
+    _state: tempfile::TempDir,
 }
 
 impl TaskDriver {
@@ -91,27 +97,47 @@ impl TaskDriver {
             topic.partitions = Some(settings.partitions);
             topic.replicas = None;
         }
+        let folder = tempfile::tempdir().map_err(supervisor::Error::Thread)?;
+        let database = Database::open(folder.path(), DatabaseSettings { memory_bytes: 16 << 20 })
+            .map_err(supervisor::Error::from)?;
         let dyn_clock: Arc<dyn Clock> = Arc::clone(&clock) as _;
         let settings = AppSettings {
             manifest,
             components,
             broker: Arc::new(log.clone()),
             create_topics: true,
+            database,
             workers: 1,
             metrics: Metrics::new(),
             clock: dyn_clock,
             observer: Some(Arc::clone(&effects) as _),
         };
-        let supervisor::Topics { record_bytes_max, .. } = supervisor::ensure(&settings, &topology)?;
-        let code = supervisor::prepare(&topology, &settings.clock, record_bytes_max)?;
-        let mut driver = TaskDriver { settings, log, clock, code, effects, worker: None };
+        let topics = supervisor::ensure(&settings, &topology)?;
+        let code = supervisor::prepare(&topology, &settings.clock, &topics)?;
+        let tables = Tables::open(TableParts {
+            topology,
+            broker: Arc::clone(&settings.broker),
+            database: settings.database.clone(),
+            clock: Arc::clone(&settings.clock),
+        })?;
+        let mut driver = TaskDriver {
+            settings,
+            log,
+            clock,
+            code,
+            effects,
+            worker: None,
+            tables,
+            _state: folder,
+        };
         driver.worker = Some(driver.make()?);
         driver.settle()?;
         Ok(driver)
     }
 
-    fn make(&self) -> Result<Worker, broker::Error> {
-        let app = self.settings.manifest.app.as_str();
+    fn make(&self) -> Result<Worker, crate::worker::Error> {
+        let manifest = &self.settings.manifest;
+        let app = manifest.app.as_str();
         let topology = &self.code.topology;
         let inbox = self.log.inbox(InboxSettings {
             group: app.to_owned(),
@@ -123,7 +149,8 @@ impl TaskDriver {
             client_id: app.to_owned(),
         })?;
         let outbox = self.log.outbox(OutboxSettings {
-            transactional_id: None,
+            transactional_id: (manifest.guarantee == Guarantee::ExactlyOnce)
+                .then(|| format!("{app}-driver")),
             transaction_timeout: Duration::from_secs(10),
             client_id: app.to_owned(),
         })?;
@@ -132,6 +159,10 @@ impl TaskDriver {
             inbox,
             outbox,
             code: self.code.clone(),
+            broker: Arc::new(self.log.clone()),
+            database: self.settings.database.clone(),
+            guarantee: manifest.guarantee,
+            on_missing_offset: OnMissingOffset::Fail,
             commit_interval: Duration::ZERO,
             clock: Arc::clone(&self.settings.clock),
             metrics: self.settings.metrics.app(app),
@@ -201,10 +232,14 @@ impl TaskDriver {
     fn settle(&mut self) -> Result<Vec<Effect>, DriveError> {
         let deadline = Instant::now() + PATIENCE;
         if let Some(worker) = &mut self.worker {
-            while worker.step(Duration::ZERO)? == Step::Busy
-                || !worker.is_settled()
-                || worker.tasks() == 0
-            {
+            loop {
+                if let Some(tables) = &mut self.tables {
+                    while tables.step(Duration::ZERO)? {}
+                }
+                let step = worker.step(Duration::ZERO)?;
+                if step == Step::Idle && worker.is_settled() && worker.tasks() > 0 {
+                    break;
+                }
                 if Instant::now() > deadline {
                     return Err(DriveError::Endless);
                 }

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::{
-    Failure, Pending, Produced, View, Worker, ledger::Cause, partition_of, status::FailureStatus,
+    Error, Failure, Pending, Produced, View, Worker, ledger::Cause, status::FailureStatus,
 };
 use crate::{
     broker::{self, Delivery, Produce},
@@ -13,6 +13,15 @@ use crate::{
     task::{Effects, Failed, Reason, Source, TaskId, Verdict},
     topology::SubTopology,
 };
+
+/// What became of effects that were handed to the outbox.
+enum Taken {
+    All,
+    /// It was full.
+    Part,
+    /// Everything went back to the last commit.
+    Refused,
+}
 
 /// How long an observed batch is waited for, so that its view can say where each record went.
 const OBSERVE_PATIENCE: Duration = Duration::from_secs(5);
@@ -24,35 +33,44 @@ impl Worker {
         id: TaskId,
         effects: Effects,
         failed: Option<&Failed>,
-    ) -> Result<(), broker::Error> {
+    ) -> Result<(), Error> {
         if let Some(failed) = failed {
-            self.log(id, failed);
+            self.log_failure(id, failed);
         }
         if self.observer.is_some() {
             return self.take_observed(id, effects, failed);
         }
+        self.pending_bytes += effects.bytes();
         self.pending.push_back(Pending { task: id, effects, next: 0 });
         self.perform()
     }
 
-    /// Hands waiting effects to the outbox, until it is full. The positions behind them count once all are handed
-    /// over.
-    pub(super) fn perform(&mut self) -> Result<(), broker::Error> {
+    /// Hands waiting effects to the outbox, until it is full. They count for the next commit once all are handed over.
+    pub(super) fn perform(&mut self) -> Result<(), Error> {
+        if self.is_transaction_sealed() {
+            return Ok(());
+        }
         while let Some(mut pending) = self.pending.pop_front() {
-            if !self.produce(&mut pending)? {
-                self.pending.push_front(pending);
-                return Ok(());
-            }
-            let Some(task) = self.tasks.get(&pending.task) else { continue };
-            for (input, position) in &pending.effects.positions {
-                self.ledger.moved(partition_of(task, *input), *position);
+            match self.produce(&mut pending)? {
+                Taken::All => self.performed(&pending),
+                Taken::Part => {
+                    self.pending.push_front(pending);
+                    return Ok(());
+                }
+                Taken::Refused => return Ok(()),
             }
         }
         Ok(())
     }
 
-    /// Whether all was taken.
-    fn produce(&mut self, pending: &mut Pending) -> Result<bool, broker::Error> {
+    fn performed(&mut self, pending: &Pending) {
+        self.pending_bytes = self.pending_bytes.saturating_sub(pending.effects.bytes());
+        if self.tasks.contains_key(&pending.task) {
+            self.ledger.touch(pending.task);
+        }
+    }
+
+    fn produce(&mut self, pending: &mut Pending) -> Result<Taken, Error> {
         while pending.next < pending.effects.len() {
             let output = pending.effects.output(pending.next);
             let record = Produce {
@@ -63,57 +81,52 @@ impl Worker {
                 headers: output.headers,
                 timestamp: output.timestamp,
             };
-            let cause = Cause { task: pending.task, source: output.source };
-            match self.outbox.produce(&record, self.ledger.token()) {
+            let cause = Cause::Output { task: pending.task, source: output.source };
+            let produced =
+                self.begin().and_then(|()| self.outbox.produce(&record, self.ledger.token()));
+            match produced {
                 Ok(()) => self.ledger.produced(cause),
-                Err(broker::Error::Full) => return Ok(false),
-                Err(broker::Error::TooLarge(why)) => {
-                    self.refuse(cause, &why)?;
-                    pending.next = pending.effects.len();
-                    pending.effects.positions.clear();
-                    return Ok(true);
+                Err(broker::Error::Full) => return Ok(Taken::Part),
+                Err(error) => {
+                    self.not_produced(cause, error)?;
+                    return Ok(Taken::Refused);
                 }
-                Err(other) => return Err(other),
             }
             pending.next += 1;
         }
-        Ok(true)
+        Ok(Taken::All)
     }
 
     /// Hears what became of produced records.
-    pub(super) fn acknowledge(&mut self, wait: Duration) -> Result<(), broker::Error> {
-        let mut failed: Vec<(Option<Cause>, broker::Error)> = Vec::new();
+    pub(super) fn acknowledge(&mut self, wait: Duration) -> Result<(), Error> {
+        let mut failed: Option<(Cause, broker::Error)> = None;
+        let mut logged: Vec<(TaskId, usize, Option<Offset>)> = Vec::new();
         let ledger = &mut self.ledger;
-        self.outbox.poll(wait, &mut |Delivery { token, result }| match result {
-            Ok((partition, offset)) => {
-                if ledger.delivered(token).is_some() {
+        self.outbox.poll(wait, &mut |Delivery { token, result }| {
+            let Some(cause) = ledger.delivered(token) else { return };
+            match (result, cause) {
+                (Ok((_, offset)), Cause::Store { task, store }) => {
+                    logged.push((task, store, offset));
+                }
+                (Ok((partition, offset)), Cause::Output { .. }) => {
                     ledger.locate(token, partition, offset);
                 }
+                (Err(error), cause) => {
+                    failed.get_or_insert((cause, error));
+                }
             }
-            Err(error) => failed.push((ledger.delivered(token), error)),
         })?;
-        let Some((cause, error)) = failed.into_iter().find(|(cause, _)| cause.is_some()) else {
-            return Ok(());
-        };
-        match (cause, &error) {
-            (Some(cause), broker::Error::TooLarge(why) | broker::Error::Refused(why)) => {
-                self.refuse(cause, why)
-            }
-            (_, broker::Error::Fatal(_) | broker::Error::Fenced(_)) => Err(error),
-            _ => self.abort(&format!("a record could not be produced: {error}")),
+        for (task, store, offset) in logged {
+            self.logged(task, store, offset);
         }
-    }
-
-    /// An output was refused for good: its source record is charged, and all goes back to the last commit.
-    fn refuse(&mut self, cause: Cause, why: &str) -> Result<(), broker::Error> {
-        if let Some(task) = self.tasks.get_mut(&cause.task) {
-            task.refuse(cause.source, format!("its output was refused: {why}"));
+        match failed {
+            None => Ok(()),
+            Some((cause, error)) => self.not_produced(cause, error),
         }
-        self.abort(&format!("an output was refused: {why}"))
     }
 
     /// One line for each failure, when it first happens and when it is settled.
-    fn log(&mut self, id: TaskId, failed: &Failed) {
+    fn log_failure(&mut self, id: TaskId, failed: &Failed) {
         let part = &self.code.topology.parts[id.part];
         let function = &*part.nodes[failed.node].name;
         let (topic, offset) = place(part, failed.source);
@@ -206,25 +219,39 @@ impl Worker {
         id: TaskId,
         effects: Effects,
         failed: Option<&Failed>,
-    ) -> Result<(), broker::Error> {
-        let first = self.ledger.token();
-        let mut pending = Pending { task: id, effects, next: 0 };
+    ) -> Result<(), Error> {
         let deadline = Instant::now() + OBSERVE_PATIENCE;
         self.perform()?;
-        while !self.produce(&mut pending)? && Instant::now() < deadline {
+        while !self.pending.is_empty() || self.is_transaction_sealed() {
+            self.commit()?;
             self.acknowledge(Duration::from_millis(1))?;
+            self.perform()?;
+        }
+        let first = self.ledger.token();
+        self.pending_bytes += effects.bytes();
+        let mut pending = Pending { task: id, effects, next: 0 };
+        loop {
+            match self.produce(&mut pending)? {
+                Taken::All => break,
+                Taken::Part => self.acknowledge(Duration::from_millis(1))?,
+                Taken::Refused => return Ok(()),
+            }
         }
         self.outbox.hurry();
         let target = pending.effects.len();
         while self.ledger.outstanding() > 0 && Instant::now() < deadline {
             self.acknowledge(Duration::from_millis(1))?;
         }
+        if !self.ledger.is_open(first) {
+            // Everything went back to the last commit.
+            return Ok(());
+        }
         let places: Vec<_> =
             (first..first + target).map(|token| self.ledger.location(token)).collect();
         let times = self.count(id);
         self.show(id, &pending.effects, &places, failed, &times);
-        self.pending.push_back(pending);
-        self.perform()
+        self.performed(&pending);
+        Ok(())
     }
 
     fn show(
@@ -310,16 +337,19 @@ fn place(part: &SubTopology, source: Source) -> (&str, Offset) {
 fn fault_kind(reason: &Reason) -> FaultKind {
     match reason {
         Reason::Reject(_) => FaultKind::Reject,
-        Reason::Error(_) | Reason::State(_) => FaultKind::Error,
+        Reason::Error(_) => FaultKind::Error,
+        Reason::State(_) => FaultKind::State,
         Reason::Retry { .. } => FaultKind::Retry,
         Reason::Fault(fault) | Reason::Somewhere(fault) => match fault {
+            Fault::Reject { .. } => FaultKind::Reject,
             Fault::Timeout { .. } => FaultKind::Timeout,
             Fault::Memory { .. } => FaultKind::Memory,
-            Fault::Output { .. } | Fault::Contract { .. } | Fault::Partition { .. } => {
-                FaultKind::Output
-            }
-            Fault::Reject { .. } => FaultKind::Reject,
-            Fault::Trap { .. } | Fault::Init { .. } | Fault::Storage { .. } => FaultKind::Panic,
+            Fault::Output { .. } => FaultKind::Output,
+            Fault::Contract { .. } => FaultKind::Contract,
+            Fault::Partition { .. } => FaultKind::Partition,
+            Fault::Init { .. } => FaultKind::Init,
+            Fault::Storage { .. } => FaultKind::Storage,
+            Fault::Trap { .. } => FaultKind::Panic,
         },
     }
 }

@@ -1,24 +1,23 @@
-//! What was handed to the outbox and what may be committed once it is acknowledged.
+//! What was handed to the outbox, and which of it a commit has to wait for.
 //!
-//! Work is gathered in epochs. Each produced record belongs to the epoch that was open when it was handed over, and
-//! so does each position that moved. A sealed epoch whose records are all acknowledged may be committed, after those
-//! before it. So a commit never waits: the next epoch fills while the last one is on its way.
+//! Work is gathered in epochs: each produced record belongs to one, and so does each task that did something. There is
+//! the *open* epoch, which work fills, and at most one *sealed* epoch, which is being committed: it may be once all its
+//! records are acknowledged. So the next epoch fills while the last one is on its way.
 
-use std::{
-    collections::{BTreeMap, HashMap, VecDeque},
-    time::Instant,
-};
+use std::collections::{BTreeSet, HashMap};
 
 use crate::{
-    record::{Offset, Partition, Position, TopicPartition},
+    record::{Offset, Partition},
     task::{Source, TaskId},
 };
 
-/// Which record a produced record is owed to.
+/// What a produced record is owed to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Cause {
-    pub(super) task: TaskId,
-    pub(super) source: Source,
+pub(super) enum Cause {
+    /// An output: this source record, or timer.
+    Output { task: TaskId, source: Source },
+    /// A changelog record: this store of the task.
+    Store { task: TaskId, store: usize },
 }
 
 #[derive(Debug)]
@@ -26,55 +25,64 @@ struct Epoch {
     number: u32,
     causes: Vec<Cause>,
     outstanding: usize,
-    positions: BTreeMap<TopicPartition, Position>,
-    begun: Instant,
+    tasks: BTreeSet<TaskId>,
 }
 
 impl Epoch {
     fn new(number: u32) -> Self {
-        Epoch {
-            number,
-            causes: Vec::new(),
-            outstanding: 0,
-            positions: BTreeMap::new(),
-            begun: Instant::now(),
-        }
+        Epoch { number, causes: Vec::new(), outstanding: 0, tasks: BTreeSet::new() }
     }
-}
 
-/// Positions that may be committed.
-#[derive(Debug)]
-pub(super) struct Ready {
-    pub(super) positions: BTreeMap<TopicPartition, Position>,
-    /// When their commit was begun.
-    pub(super) begun: Instant,
+    fn token(&self) -> usize {
+        (self.number as usize) << INDEX_BITS | self.causes.len()
+    }
+
+    fn push(&mut self, cause: Cause) {
+        self.causes.push(cause);
+        self.outstanding += 1;
+    }
 }
 
 /// See the module's page.
 #[derive(Debug)]
 pub(super) struct Ledger {
     open: Epoch,
-    sealed: VecDeque<Epoch>,
+    sealed: Option<Epoch>,
     /// Where records went, where somebody looks: by token.
     located: Option<HashMap<usize, (Partition, Option<Offset>)>>,
 }
 
 const INDEX_BITS: u32 = 32;
+const SEALED: &str = "only a sealed epoch is asked";
 
 impl Ledger {
     pub(super) fn new(locate: bool) -> Self {
-        Ledger { open: Epoch::new(0), sealed: VecDeque::new(), located: locate.then(HashMap::new) }
+        Ledger { open: Epoch::new(0), sealed: None, located: locate.then(HashMap::new) }
     }
 
     /// The token for the next record to be produced; [`produced`](Self::produced) takes it.
     pub(super) fn token(&self) -> usize {
-        (self.open.number as usize) << INDEX_BITS | self.open.causes.len()
+        self.open.token()
+    }
+
+    /// Whether the epoch that a token is of is the open one.
+    pub(super) fn is_open(&self, token: usize) -> bool {
+        self.open.number as usize == token >> INDEX_BITS
     }
 
     /// The record with the last [`token`](Self::token) was handed over.
     pub(super) fn produced(&mut self, cause: Cause) {
-        self.open.causes.push(cause);
-        self.open.outstanding += 1;
+        self.open.push(cause);
+    }
+
+    /// As [`token`](Self::token), of the sealed epoch.
+    pub(super) fn sealed_token(&self) -> usize {
+        self.sealed.as_ref().expect(SEALED).token()
+    }
+
+    /// As [`produced`](Self::produced), in the sealed epoch.
+    pub(super) fn sealed_produced(&mut self, cause: Cause) {
+        self.sealed.as_mut().expect(SEALED).push(cause);
     }
 
     /// A record was acknowledged, or refused: then its cause is answered. Those of dropped epochs are of no interest.
@@ -98,62 +106,55 @@ impl Ledger {
         self.located.as_mut()?.remove(&token)
     }
 
-    /// A position moved.
-    pub(super) fn moved(&mut self, partition: TopicPartition, position: Position) {
-        self.open.positions.insert(partition, position);
+    /// A task did something, if only that it moved on.
+    pub(super) fn touch(&mut self, task: TaskId) {
+        self.open.tasks.insert(task);
     }
 
-    /// Whether there is anything that a commit would do.
+    /// Whether there is anything that a commit would do, beside what is sealed.
     pub(super) fn is_dirty(&self) -> bool {
-        !self.open.positions.is_empty() || self.open.outstanding > 0
+        !self.open.tasks.is_empty() || self.open.outstanding > 0
+    }
+
+    /// Records of the open epoch, answered or not.
+    pub(super) fn open_records(&self) -> usize {
+        self.open.causes.len()
     }
 
     /// Records without an answer.
     pub(super) fn outstanding(&self) -> usize {
-        self.open.outstanding + self.sealed.iter().map(|epoch| epoch.outstanding).sum::<usize>()
+        self.open.outstanding + self.sealed_outstanding()
     }
 
-    /// Sealed epochs that wait for their answers.
-    pub(super) fn sealed(&self) -> usize {
-        self.sealed.len()
+    /// Records of the sealed epoch without an answer.
+    pub(super) fn sealed_outstanding(&self) -> usize {
+        self.sealed.as_ref().map_or(0, |epoch| epoch.outstanding)
     }
 
-    /// Ends the open epoch and begins the next.
-    pub(super) fn seal(&mut self) {
+    /// Ends the open epoch, begins the next, and answers which tasks did something.
+    pub(super) fn seal(&mut self) -> BTreeSet<TaskId> {
+        assert!(self.sealed.is_none(), "at most one epoch is sealed");
         let next = Epoch::new(self.open.number.wrapping_add(1));
         let mut sealed = std::mem::replace(&mut self.open, next);
-        sealed.begun = Instant::now();
-        self.sealed.push_back(sealed);
+        let tasks = std::mem::take(&mut sealed.tasks);
+        self.sealed = Some(sealed);
+        tasks
     }
 
-    /// What of the sealed epochs may be committed now.
-    pub(super) fn ready(&mut self) -> Option<Ready> {
-        let mut ready: Option<Ready> = None;
-        while let Some(epoch) = self.sealed.pop_front_if(|epoch| epoch.outstanding == 0) {
-            let all = ready
-                .get_or_insert_with(|| Ready { positions: BTreeMap::new(), begun: epoch.begun });
-            all.positions.extend(epoch.positions);
-        }
-        ready.filter(|ready| !ready.positions.is_empty())
+    /// The sealed epoch is committed.
+    pub(super) fn settle(&mut self) {
+        let sealed = self.sealed.take().expect(SEALED);
+        assert_eq!(sealed.outstanding, 0, "only what is acknowledged is committed");
     }
 
-    /// A commit of these did not happen: they go with the next one, unless they moved since.
-    pub(super) fn restore(&mut self, ready: Ready) {
-        for (partition, position) in ready.positions {
-            self.open.positions.entry(partition).or_insert(position);
-        }
-    }
-
-    /// Nothing of this partition is to be committed.
-    pub(super) fn forget(&mut self, partition: &TopicPartition) {
-        for epoch in self.sealed.iter_mut().chain(std::iter::once(&mut self.open)) {
-            epoch.positions.remove(partition);
-        }
+    /// A task is gone: it has nothing to commit.
+    pub(super) fn forget(&mut self, task: TaskId) {
+        self.open.tasks.remove(&task);
     }
 
     /// Drops everything that is not committed. Later answers to it are of no interest.
     pub(super) fn reset(&mut self) {
-        self.sealed.clear();
+        self.sealed = None;
         self.open = Epoch::new(self.open.number.wrapping_add(1));
         if let Some(located) = &mut self.located {
             located.clear();
@@ -165,30 +166,33 @@ impl Ledger {
 mod tests {
     use super::*;
 
-    fn cause(offset: i64) -> Cause {
-        Cause {
-            task: TaskId { part: 0, partition: Partition(0) },
-            source: Source::Record { input: 0, offset: Offset(offset) },
-        }
+    fn task(partition: u32) -> TaskId {
+        TaskId { part: 0, partition: Partition(partition) }
     }
 
-    fn partition() -> TopicPartition {
-        TopicPartition::new("t", 0)
+    fn cause(offset: i64) -> Cause {
+        Cause::Output { task: task(0), source: Source::Record { input: 0, offset: Offset(offset) } }
     }
 
     #[test]
-    fn positions_wait_for_their_own_records_and_for_those_before() {
+    fn a_sealed_epoch_waits_for_its_own_records_alone() {
         let mut ledger = Ledger::new(false);
         let first = ledger.token();
         ledger.produced(cause(0));
-        ledger.moved(partition(), Position(1));
-        ledger.seal();
-        ledger.moved(partition(), Position(2));
-        ledger.seal();
-        assert!(ledger.ready().is_none(), "the second epoch waits for the first");
+        ledger.touch(task(0));
+        assert_eq!(ledger.seal().into_iter().collect::<Vec<_>>(), [task(0)]);
+        let log = ledger.sealed_token();
+        ledger.sealed_produced(Cause::Store { task: task(0), store: 0 });
+        let next = ledger.token();
+        ledger.produced(cause(1));
+        assert_eq!((ledger.sealed_outstanding(), ledger.outstanding()), (2, 3));
         assert_eq!(ledger.delivered(first), Some(cause(0)));
-        let ready = ledger.ready().expect("all are acknowledged");
-        assert_eq!(ready.positions[&partition()], Position(2));
+        assert_eq!(ledger.delivered(log), Some(Cause::Store { task: task(0), store: 0 }));
+        assert_eq!((ledger.sealed_outstanding(), ledger.outstanding()), (0, 1));
+        ledger.settle();
+        assert!(ledger.is_dirty());
+        assert_eq!(ledger.delivered(next), Some(cause(1)));
+        assert!(!ledger.is_dirty());
     }
 
     #[test]
@@ -196,23 +200,19 @@ mod tests {
         let mut ledger = Ledger::new(false);
         let old = ledger.token();
         ledger.produced(cause(0));
+        ledger.seal();
+        ledger.touch(task(1));
         ledger.reset();
         assert_eq!(ledger.delivered(old), None);
         assert!(!ledger.is_dirty());
     }
 
     #[test]
-    fn a_failed_commit_goes_with_the_next_unless_it_moved() {
+    fn a_task_that_is_gone_has_nothing_to_commit() {
         let mut ledger = Ledger::new(false);
-        ledger.moved(partition(), Position(1));
-        ledger.moved(TopicPartition::new("u", 0), Position(1));
-        ledger.seal();
-        let ready = ledger.ready().expect("nothing is outstanding");
-        ledger.moved(partition(), Position(5));
-        ledger.restore(ready);
-        ledger.forget(&TopicPartition::new("u", 0));
-        ledger.seal();
-        let ready = ledger.ready().expect("nothing is outstanding");
-        assert_eq!(ready.positions.into_iter().collect::<Vec<_>>(), [(partition(), Position(5))]);
+        ledger.touch(task(0));
+        ledger.touch(task(1));
+        ledger.forget(task(0));
+        assert_eq!(ledger.seal().into_iter().collect::<Vec<_>>(), [task(1)]);
     }
 }

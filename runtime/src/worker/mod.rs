@@ -3,13 +3,21 @@
 //! [`Worker::step`] is one round of the loop and returns: the thread calls it until it is told to stop, tests call it
 //! by hand. A worker owns its inbox, outbox and tasks; nothing here is shared but the status board and the counters.
 //!
-//! The order that must hold (at-least-once): outputs are produced, then acknowledged, then the positions behind their
-//! causes are committed. `ledger` keeps it without waiting.
+//! The order that must hold is written in `commit`; `ledger` knows what is on its way, so that nothing waits. `restore`
+//! brings up the tasks of partitions that the group gave, `follow` reads what their state is made of.
 
+mod abort;
 mod assignment;
+mod code;
 mod commit;
 mod effects;
+mod error;
+mod facts;
+mod follow;
 mod ledger;
+mod report;
+mod restore;
+mod resume;
 mod status;
 mod view;
 
@@ -19,29 +27,44 @@ use std::{
     time::{Duration, Instant},
 };
 
+pub use code::Code;
+pub use error::Error;
+pub(crate) use facts::TopicFacts;
+pub(crate) use follow::{Came, Following, Reading};
+pub(crate) use resume::{Found, Verdict, judge};
 pub use status::{Board, FailureStatus, FunctionStatus, PartitionStatus, WorkerStatus};
 pub use view::{Failure, Observer, Produced, View};
 
 use crate::{
-    broker::{self, Event, Inbox, Outbox, TopicId},
+    broker::{self, Admin, Broker, Event, Inbox, OnMissingOffset, Outbox, TopicId},
     clock::Clock,
-    guest::Instantiate,
+    manifest::Guarantee,
     metrics::{AppMetrics, FunctionMetrics, Share},
-    operator::{Function, OutputCheck},
-    record::{Position, TopicPartition},
-    task::{Effects, Source, Task, TaskId, Turn},
-    topology::Topology,
+    record::{Position, Timestamp, TopicPartition},
+    store::{Database, Kind},
+    task::{Effects, Task, TaskId, Turn},
 };
+use commit::{EPOCH_RECORDS_MAX, OVERLAY_BYTES_MAX, Sealed};
 use ledger::Ledger;
+use restore::Coming;
 
 /// Waiting bytes of an input beyond which its partition is held: some batches ahead, so that a turn finds work.
 const WAITING_BYTES_MAX: usize = 256 << 10;
-/// Commits on their way beyond which no further work is begun.
-const COMMITS_ON_THEIR_WAY_MAX: usize = 20;
+/// Effects that wait for a transaction to be committed, beyond which no further work is begun.
+const PENDING_MAX: usize = 64;
+/// Bytes of them.
+const PENDING_BYTES_MAX: usize = 8 << 20;
+/// Keys of a task that are looked at at a time, for values whose time to live is over, and how often.
+const SWEEP_KEYS: usize = 1000;
+const SWEEP_INTERVAL: Duration = Duration::from_millis(500);
 /// The longest a step sleeps where nothing happens.
 const IDLE_WAIT: Duration = Duration::from_millis(100);
 /// The longest a step sleeps while acknowledgements are awaited.
 const ACK_WAIT: Duration = Duration::from_millis(2);
+/// The longest a step sleeps while tables are followed.
+const FOLLOW_WAIT: Duration = Duration::from_millis(10);
+/// How long behind its interval a commit may be before tasks wait for it.
+const LATE: Duration = Duration::from_millis(100);
 /// How often the status board is brought up to date.
 const STATUS_INTERVAL: Duration = Duration::from_millis(500);
 
@@ -55,6 +78,14 @@ pub struct Parts {
     pub outbox: Box<dyn Outbox>,
     /// What it runs.
     pub code: Code,
+    /// Where its topics are: what state is restored from is read there.
+    pub broker: Arc<dyn Broker>,
+    /// Where state is kept.
+    pub database: Database,
+    /// What its commits promise. Under exactly-once the outbox has a transactional id.
+    pub guarantee: Guarantee,
+    /// What follows where the position that a state belongs to is no longer in the log.
+    pub on_missing_offset: OnMissingOffset,
     /// How often it commits.
     pub commit_interval: Duration,
     /// The time.
@@ -65,34 +96,6 @@ pub struct Parts {
     pub board: Board,
     /// Who watches.
     pub observer: Option<Arc<dyn Observer>>,
-}
-
-/// A topology and what makes its functions' instances.
-#[derive(Clone)]
-pub struct Code {
-    /// The graph.
-    pub topology: Arc<Topology>,
-    /// By part and node.
-    pub factories: Vec<Vec<Arc<dyn Instantiate>>>,
-    /// The largest record each output topic takes, in bytes of key, value and headers.
-    pub record_bytes_max: Vec<usize>,
-}
-
-impl Code {
-    fn operators(&self, part: usize) -> Vec<Function> {
-        let nodes = self.topology.parts[part].nodes.iter().zip(&self.factories[part]);
-        let operator = |(node, factory): (&crate::topology::Node, &Arc<dyn Instantiate>)| {
-            let check = |output: &crate::topology::Output| OutputCheck {
-                name: Arc::clone(&output.name),
-                bytes_max: match output.topic {
-                    Some(topic) => node.limits.output_bytes.min(self.record_bytes_max[topic]),
-                    None => node.limits.output_bytes,
-                },
-            };
-            Function::new(Arc::clone(factory), node.outputs.iter().map(check).collect())
-        };
-        nodes.map(operator).collect()
-    }
 }
 
 /// What a step came to.
@@ -111,23 +114,52 @@ pub struct Worker {
     outbox: Box<dyn Outbox>,
     code: Code,
     topics: Vec<TopicId>,
+    /// By part and store; tables have none.
+    changelogs: Vec<Vec<Option<TopicId>>>,
+    broker: Arc<dyn Broker>,
+    admin: Option<Box<dyn Admin>>,
+    database: Database,
+    guarantee: Guarantee,
+    on_missing_offset: OnMissingOffset,
     commit_interval: Duration,
     clock: Arc<dyn Clock>,
     metrics: AppMetrics,
     counters: Vec<Vec<FunctionMetrics>>,
     lag: Share,
     partitions: Share,
+    paused: Share,
+    restoring: Share,
+    uncommitted: Share,
     board: Board,
     observer: Option<Arc<dyn Observer>>,
     tasks: BTreeMap<TaskId, Task>,
+    /// Tasks that are not complete yet.
+    coming: BTreeMap<TaskId, Coming>,
+    following: Following,
+    /// Given by the group, and not open yet.
+    unopened: Vec<TopicPartition>,
     /// Open partitions, with what is committed of each, or where it began.
     open: BTreeMap<TopicPartition, Position>,
     held: BTreeSet<TopicPartition>,
     /// Effects that the outbox has not taken whole.
     pending: VecDeque<Pending>,
+    pending_bytes: usize,
     ledger: Ledger,
-    sealed_at: Instant,
+    sealed: Option<Sealed>,
+    in_transaction: bool,
+    committed_at: Instant,
+    commit_took: Duration,
+    /// Whether the last step found nothing to do.
+    is_idle: bool,
+    /// The task whose turn is first.
+    first: Option<TaskId>,
     aborted_at: Option<Instant>,
+    aborts_in_a_row: u32,
+    swept_at: Instant,
+    /// When positions were last committed whether or not they moved.
+    refreshed_at: Timestamp,
+    /// When progress of a restore was last logged, while there is one.
+    restore_logged: Option<Instant>,
     /// When the board was last brought up to date; `None`: it is due.
     status_at: Option<Instant>,
     trouble: Option<String>,
@@ -144,82 +176,108 @@ impl Worker {
     ///
     /// # Errors
     /// Where the client refuses a topic's name.
-    pub fn new(mut parts: Parts) -> Result<Self, broker::Error> {
+    pub fn new(mut parts: Parts) -> Result<Self, Error> {
         let topology = &parts.code.topology;
-        let topics = topology
-            .outputs
-            .iter()
-            .map(|topic| parts.outbox.topic(topic))
-            .collect::<Result<_, _>>()?;
-        let counters = topology
-            .parts
-            .iter()
-            .map(|part| part.nodes.iter().map(|node| parts.metrics.function(&node.name)).collect())
-            .collect();
-        for node in topology.nodes() {
+        let outputs = topology.outputs.iter().map(|topic| parts.outbox.topic(topic));
+        let topics = outputs.collect::<Result<_, _>>()?;
+        let changelogs = changelogs(&parts.code, parts.outbox.as_mut())?;
+        for node in parts.code.topology.nodes() {
             parts.board.function(&node.name, |_| {});
         }
         parts.board.worker(parts.number, WorkerStatus::default());
+        let client = format!("{}-{}", parts.code.topology.app, parts.number);
         Ok(Worker {
             number: parts.number,
             inbox: parts.inbox,
             outbox: parts.outbox,
             topics,
+            changelogs,
+            following: Following::new(Arc::clone(&parts.broker), client),
+            broker: parts.broker,
+            admin: None,
+            database: parts.database,
+            guarantee: parts.guarantee,
+            on_missing_offset: parts.on_missing_offset,
             commit_interval: parts.commit_interval,
-            clock: parts.clock,
             lag: parts.metrics.lag(),
             partitions: parts.metrics.partitions(),
+            paused: parts.metrics.paused(),
+            restoring: parts.metrics.restoring(),
+            uncommitted: parts.metrics.uncommitted(),
+            counters: counters(&parts.code, &parts.metrics),
             metrics: parts.metrics,
-            counters,
             board: parts.board,
             ledger: Ledger::new(parts.observer.is_some()),
             observer: parts.observer,
             code: parts.code,
             tasks: BTreeMap::new(),
+            coming: BTreeMap::new(),
+            unopened: Vec::new(),
             open: BTreeMap::new(),
             held: BTreeSet::new(),
             pending: VecDeque::new(),
-            sealed_at: Instant::now(),
+            pending_bytes: 0,
+            sealed: None,
+            in_transaction: false,
+            committed_at: Instant::now(),
+            commit_took: Duration::ZERO,
+            is_idle: false,
+            first: None,
             aborted_at: None,
+            aborts_in_a_row: 0,
+            swept_at: Instant::now(),
+            refreshed_at: parts.clock.now(),
+            clock: parts.clock,
+            restore_logged: None,
             status_at: None,
             trouble: None,
         })
     }
 
-    /// One round: what the outbox has to say, a turn of each task, one event, a commit where one is due.
+    /// One round: what the outbox has to say, what state is made of, a turn of each task, one event, a commit where one
+    /// is due.
     ///
     /// # Errors
-    /// Where the clients are of no more use, or the app cannot go on.
-    pub fn step(&mut self, wait: Duration) -> Result<Step, broker::Error> {
+    /// Where the clients or the disk are of no more use, or the app cannot go on.
+    pub fn step(&mut self, wait: Duration) -> Result<Step, Error> {
         self.acknowledge(Duration::ZERO)?;
         self.perform()?;
+        // Before the tasks' turns: a table's row that was there before a record is seen by it.
+        let brought = self.bring_up()?;
         let worked = self.work()?;
         self.balance();
-        let wait = if worked { Duration::ZERO } else { self.patience(wait) };
+        let wait = if worked || brought { Duration::ZERO } else { self.patience(wait) };
+        let wait = self.wait_for_answers(wait)?;
         let event = match self.inbox.poll(wait) {
             Ok(event) => event,
             Err(broker::Error::Retriable(trouble)) => {
                 self.troubled(&trouble);
                 None
             }
-            Err(other) => return Err(other),
+            Err(other) => return Err(other.into()),
         };
         let read = event.is_some();
         if let Some(event) = event {
             self.trouble = None;
             self.handle(event)?;
         }
+        self.is_idle = !(worked || brought || read);
+        self.sweep()?;
         let committed = self.commit()?;
         self.report();
-        Ok(if worked || read || committed { Step::Busy } else { Step::Idle })
+        Ok(if self.is_idle && !committed { Step::Idle } else { Step::Busy })
     }
 
     /// Whether all that was read is handled, produced, acknowledged and committed, and every input was read to its end
-    /// (where a record is waited with, up to that record).
+    /// (where a record is waited with, or its task is paused, up to that record).
     pub fn is_settled(&self) -> bool {
         let now = self.clock.now();
-        let tasks = self.tasks.values().all(|task| task.is_settled(now));
-        tasks && self.pending.is_empty() && !self.ledger.is_dirty() && self.ledger.sealed() == 0
+        self.tasks.values().all(|task| task.is_settled(now))
+            && self.coming.is_empty()
+            && self.unopened.is_empty()
+            && self.pending.is_empty()
+            && !self.ledger.is_dirty()
+            && self.sealed.is_none()
     }
 
     /// The tasks at work.
@@ -234,54 +292,141 @@ impl Worker {
         for (id, task) in &mut self.tasks {
             task.swap(Arc::clone(&topology.parts[id.part]), self.code.operators(id.part));
         }
-        self.counters = topology
-            .parts
-            .iter()
-            .map(|part| part.nodes.iter().map(|node| self.metrics.function(&node.name)).collect())
-            .collect();
+        self.counters = counters(&self.code, &self.metrics);
+    }
+
+    /// Paused tasks try again.
+    pub fn resume(&mut self) {
+        self.tasks.values_mut().for_each(Task::resume);
     }
 
     /// Waits for acknowledgements, commits, and leaves the group. What cannot be finished within `patience` is left
     /// uncommitted: the next owner does it again.
     pub fn close(mut self, patience: Duration) {
-        self.drain(patience);
+        let drained = self.drain(patience);
+        let app = &*self.code.topology.app;
+        match drained {
+            Ok(true) => {}
+            Ok(false) => {
+                tracing::warn!(app, worker = self.number, "left uncommitted: no time is left")
+            }
+            Err(error) => tracing::warn!(app, worker = self.number, %error, "left uncommitted"),
+        }
+        // Whoever reads the outputs need not wait for its time-out.
+        if let Err(error) = self.abort_transaction() {
+            tracing::debug!(worker = self.number, %error, "the open transaction");
+        }
+        // Leases go with the tasks, before somebody else is given their partitions.
+        self.tasks.clear();
+        self.coming.clear();
         self.inbox.close();
     }
 
     /// Leaves the group and drops what is not committed: the clients are of no more use.
-    pub fn abandon(self) {
+    pub fn abandon(mut self) {
+        self.tasks.clear();
+        self.coming.clear();
         self.inbox.close();
     }
 
     /// How long a step may sleep.
     fn patience(&self, wait: Duration) -> Duration {
         let mut wait = wait.min(IDLE_WAIT);
-        if self.ledger.outstanding() > 0 || !self.pending.is_empty() {
+        if self.is_waiting() {
             wait = wait.min(ACK_WAIT);
         }
-        if self.ledger.is_dirty() {
-            wait = wait.min(self.commit_interval.saturating_sub(self.sealed_at.elapsed()));
+        if self.following.is_reading() {
+            wait = wait.min(FOLLOW_WAIT);
+        }
+        if self.ledger.is_dirty() && self.sealed.is_none() {
+            wait = wait.min(self.time_left());
         }
         wait
     }
 
-    /// A turn of each task, as long as the outbox keeps up.
-    fn work(&mut self) -> Result<bool, broker::Error> {
-        if !self.pending.is_empty() || self.ledger.sealed() >= COMMITS_ON_THEIR_WAY_MAX {
+    /// Whether an answer of the outbox is waited for.
+    fn is_waiting(&self) -> bool {
+        self.ledger.outstanding() > 0 || !self.pending.is_empty() || self.sealed.is_some()
+    }
+
+    /// Where nothing but answers of the outbox is waited for, waits there. How long to wait elsewhere.
+    fn wait_for_answers(&mut self, wait: Duration) -> Result<Duration, Error> {
+        if wait.is_zero() || self.sealed.is_none() || self.ledger.sealed_outstanding() == 0 {
+            return Ok(wait);
+        }
+        self.acknowledge(wait)?;
+        Ok(Duration::ZERO)
+    }
+
+    /// Whether a transaction holds a sealed epoch: nothing is produced until it is committed.
+    fn is_transaction_sealed(&self) -> bool {
+        self.guarantee == Guarantee::ExactlyOnce && self.sealed.is_some()
+    }
+
+    /// Whether there is room for further effects.
+    fn has_room(&self) -> bool {
+        match self.is_transaction_sealed() {
+            true => self.pending.len() < PENDING_MAX && self.pending_bytes < PENDING_BYTES_MAX,
+            false => self.pending.is_empty(),
+        }
+    }
+
+    /// Whether a commit is to be waited for before anything else is done: its memory is needed.
+    fn is_full(&self) -> bool {
+        match self.sealed {
+            None => self.is_urgent(),
+            Some(_) => {
+                self.ledger.open_records() > EPOCH_RECORDS_MAX
+                    || self.uncommitted_bytes() > 2 * OVERLAY_BYTES_MAX
+            }
+        }
+    }
+
+    /// A turn of each task, as long as the outbox keeps up and no commit is overdue.
+    fn work(&mut self) -> Result<bool, Error> {
+        if self.is_full() {
             return Ok(false);
         }
         let now = self.clock.now();
         let mut worked = false;
-        let ids: Vec<TaskId> = self.tasks.keys().copied().collect();
+        let mut ids: Vec<TaskId> = self.tasks.keys().copied().collect();
+        // Whoever came too late the last time is first now.
+        let first = self.first.take().and_then(|first| ids.binary_search(&first).ok());
+        ids.rotate_left(first.unwrap_or(0));
         for id in ids {
+            if !self.has_room() || self.is_late() {
+                self.first = Some(id);
+                break;
+            }
             let Some(task) = self.tasks.get_mut(&id) else { continue };
-            let turn = task.turn(now).map_err(|error| broker::Error::Fatal(error.to_string()))?;
-            if let Turn::Worked { effects, failed } = turn {
+            if let Turn::Worked { effects, failed } = task.turn(now)? {
                 worked = true;
                 self.take(id, effects, failed.as_deref())?;
             }
         }
         Ok(worked)
+    }
+
+    /// Whether a commit is overdue: a transaction must not be open too long, however many tasks there are.
+    fn is_late(&self) -> bool {
+        self.sealed.is_none()
+            && self.in_transaction
+            && self.committed_at.elapsed() > self.commit_interval + LATE
+    }
+
+    /// Deletes some values whose time to live is over.
+    fn sweep(&mut self) -> Result<(), Error> {
+        if self.swept_at.elapsed() < SWEEP_INTERVAL {
+            return Ok(());
+        }
+        self.swept_at = Instant::now();
+        let now = self.clock.now();
+        for (id, task) in &mut self.tasks {
+            if task.sweep(now, SWEEP_KEYS)? > 0 {
+                self.ledger.touch(*id);
+            }
+        }
+        Ok(())
     }
 
     /// Holds the partitions of tasks that have enough to do, and lets go of the others.
@@ -300,7 +445,7 @@ impl Worker {
         }
     }
 
-    fn handle(&mut self, event: Event) -> Result<(), broker::Error> {
+    fn handle(&mut self, event: Event) -> Result<(), Error> {
         match event {
             Event::Records { partition, records } => {
                 if let Some((task, input)) = self.task_of(&partition) {
@@ -311,15 +456,13 @@ impl Worker {
             Event::End { partition, position } => {
                 let Some((task, input)) = self.task_of(&partition) else { return Ok(()) };
                 task.end(input, position);
-                let moved = task.take_moved().into_iter();
-                let moved: Vec<_> =
-                    moved.map(|(input, position)| (partition_of(task, input), position)).collect();
-                for (partition, position) in moved {
-                    self.ledger.moved(partition, position);
+                if !task.take_moved().is_empty() {
+                    let id = task.id();
+                    self.ledger.touch(id);
                 }
                 Ok(())
             }
-            Event::Assigned(partitions) => self.assigned(&partitions),
+            Event::Assigned(partitions) => self.assigned(partitions),
             Event::Revoked(partitions) => self.revoked(&partitions),
             Event::Lost(partitions) => self.lost(&partitions),
         }
@@ -337,55 +480,28 @@ impl Worker {
             self.trouble = Some(trouble.to_owned());
         }
     }
+}
 
-    /// Brings the status board and the gauges up to date.
-    fn report(&mut self) {
-        if self.status_at.is_some_and(|at| at.elapsed() < STATUS_INTERVAL) {
-            return;
-        }
-        self.status_at = Some(Instant::now());
-        let ends: BTreeMap<TopicPartition, Position> = self.inbox.ends().into_iter().collect();
-        let mut lags = 0;
-        let mut partitions = Vec::with_capacity(self.open.len());
-        for (partition, position) in &self.open {
-            let end = ends.get(partition).map(|end| end.0);
-            let lag = end.map(|end| (end - position.0).max(0));
-            lags += usize::try_from(lag.unwrap_or(0)).unwrap_or(0);
-            partitions.push(PartitionStatus {
-                topic: partition.topic.to_string(),
-                partition: partition.partition.0,
-                position: position.0,
-                end,
-                lag,
-                waiting: self.waiting(partition),
-            });
-        }
-        self.lag.set(lags);
-        self.partitions.set(partitions.len());
-        self.board.worker(self.number, WorkerStatus { partitions, trouble: self.trouble.clone() });
-    }
+fn counters(code: &Code, metrics: &AppMetrics) -> Vec<Vec<FunctionMetrics>> {
+    let nodes = |part: &Arc<crate::topology::SubTopology>| {
+        part.nodes.iter().map(|node| metrics.function(&node.name)).collect()
+    };
+    code.topology.parts.iter().map(nodes).collect()
+}
 
-    fn waiting(&self, partition: &TopicPartition) -> Option<String> {
-        let (part, input) = self.code.topology.reader(&partition.topic)?;
-        match self.tasks.get(&TaskId { part, partition: partition.partition }) {
-            None => Some("for the partitions with this number of the other inputs".to_owned()),
-            Some(task) => {
-                if let Some(why) = task.paused() {
-                    return Some(format!("paused: {why}"));
-                }
-                match task.suspect()? {
-                    (Source::Record { input: at, offset }, attempts) if at == input => {
-                        Some(format!("record {offset} failed {attempts} times and is tried again"))
-                    }
-                    (Source::Record { .. }, _) => None,
-                    (Source::Timer { timer, .. }, attempts) => {
-                        let name = task.part().timers.get(usize::from(timer))?;
-                        Some(format!("timer `{name}` failed {attempts} times and is tried again"))
-                    }
-                }
-            }
-        }
+fn changelogs(
+    code: &Code,
+    outbox: &mut dyn Outbox,
+) -> Result<Vec<Vec<Option<TopicId>>>, broker::Error> {
+    let mut changelogs = Vec::new();
+    for part in &code.topology.parts {
+        let stores = part.stores.iter().map(|store| match store.kind {
+            Kind::Table => Ok(None),
+            _ => outbox.topic(&store.topic).map(Some),
+        });
+        changelogs.push(stores.collect::<Result<_, _>>()?);
     }
+    Ok(changelogs)
 }
 
 fn partition_of(task: &Task, input: usize) -> TopicPartition {

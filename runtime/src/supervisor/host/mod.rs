@@ -26,6 +26,7 @@ use crate::{
     manifest::{self, AppName},
     metrics::Metrics,
     registry::{self, About, Function, FunctionVersion, Put, Registry, StoredApp},
+    store::Database,
 };
 
 /// librdkafka properties.
@@ -46,6 +47,8 @@ pub struct HostSettings {
     pub connections: BTreeMap<String, Properties>,
     /// What makes a broker of a connection.
     pub connect: Box<Connect>,
+    /// Where state is kept.
+    pub database: Database,
     /// Worker threads of each app.
     pub workers: usize,
     /// Where all of it counts.

@@ -48,6 +48,7 @@ impl Host {
             components,
             broker,
             create_topics,
+            database: self.settings.database.clone(),
             workers: self.settings.workers,
             metrics: self.settings.metrics.clone(),
             clock: Arc::clone(&self.settings.clock),

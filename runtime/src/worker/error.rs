@@ -1,0 +1,14 @@
+//! Why a worker cannot go on.
+
+use crate::{broker, store};
+
+/// What ends a worker; its thread decides whether another one is made.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A client is of no more use, or the app cannot go on with what the broker says.
+    #[error(transparent)]
+    Broker(#[from] broker::Error),
+    /// The disk, or what is on it. What is committed is in the changelogs.
+    #[error(transparent)]
+    State(#[from] store::Error),
+}
