@@ -12,6 +12,7 @@
 use std::{sync::Arc, time::Duration};
 
 mod catalog;
+mod changelog;
 mod database;
 mod housekeeping;
 mod keys;
@@ -33,6 +34,7 @@ mod timers;
 mod value;
 mod values;
 
+pub use changelog::changelog_record;
 pub use database::{Batch, Database};
 pub use lease::Lease;
 pub use read::{LiveStore, Page, PageRequest, Row, Stored, TimerRow};
