@@ -8,6 +8,7 @@ mod code;
 mod follower;
 pub mod host;
 mod identity;
+mod stores;
 mod tables;
 mod thread;
 mod topics;
@@ -38,6 +39,7 @@ use crate::{
 use follower::TableFollower;
 use thread::{Command, Runner};
 
+pub use stores::{Cursor, Found, Listed, ReadError, Stores, Wanted};
 pub use tables::{TableParts, Tables};
 
 pub(crate) use code::prepare;

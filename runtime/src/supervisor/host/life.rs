@@ -209,6 +209,14 @@ impl Host {
         Ok(AppReport { app: slot.state(), report })
     }
 
+    /// Does something with an app, while it is at work.
+    pub fn with_app<T>(&self, name: &str, use_app: impl FnOnce(&App) -> T) -> Option<T> {
+        match &lock(&self.apps).get(name)?.life {
+            Life::Running(app) => Some(use_app(app)),
+            Life::Starting | Life::Waiting { .. } => None,
+        }
+    }
+
     /// What was put as the app.
     ///
     /// # Errors
