@@ -91,6 +91,7 @@ fn show(effects: &[Effect]) -> String {
             Effect::Retry { function, attempt, reason } => {
                 writeln!(shown, "retry {function} {attempt} ! {reason}")
             }
+            Effect::Pause { function, reason } => writeln!(shown, "pause {function} ! {reason}"),
         }
         .unwrap();
     }

@@ -4,12 +4,14 @@
 //! are complete when a call returns, and a test needs no waiting.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
-use super::{Effect, Header, Stimulus};
+use tempfile::TempDir;
+
+use super::{Effect, Header, Initial, Stimulus};
 use crate::{
     broker::{
         self, Broker as _, InboxSettings, OnMissingOffset, OutboxSettings, Start,
@@ -20,15 +22,18 @@ use crate::{
     manifest::{Guarantee, Manifest},
     metrics::Metrics,
     record::{HeadersWriter, Partition, Record, Timestamp},
-    store::{Database, DatabaseSettings},
-    supervisor::{self, AppSettings, TableParts, Tables},
+    store::{self, Database, DatabaseSettings},
+    supervisor::{self, AppSettings, ReadError, Stores, TableParts, Tables},
     task::Verdict,
     topology::Topology,
-    worker::{Board, Code, Observer, Parts, Produced, Step, View, Worker},
+    worker::{self, Board, Code, Observer, Parts, Produced, Step, View, Worker},
 };
 
 /// A case that runs longer than this has no end.
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Memory for the state of a driver.
+const MEMORY_BYTES: usize = 16 << 20;
 
 /// How a [`TaskDriver`] begins.
 #[derive(Debug, Clone, Copy)]
@@ -47,7 +52,7 @@ pub enum DriveError {
     Start(#[from] supervisor::Error),
     /// The worker ended.
     #[error(transparent)]
-    Worker(#[from] crate::worker::Error),
+    Worker(#[from] worker::Error),
     /// The log refused something.
     #[error(transparent)]
     Broker(#[from] broker::Error),
@@ -59,6 +64,18 @@ pub enum DriveError {
         /// What it reads.
         known: String,
     },
+    /// What it is to begin with cannot be.
+    #[error("{0}")]
+    Initial(String),
+    /// What it keeps cannot be read.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// There is no place for state.
+    #[error(transparent)]
+    Disk(#[from] store::Error),
+    /// There is no folder for state.
+    #[error("no temporary folder can be made for state")]
+    Folder(#[source] std::io::Error),
     /// It never comes to rest.
     #[error("the app is still at work after {} s: does it feed itself?", PATIENCE.as_secs())]
     Endless,
@@ -71,9 +88,13 @@ pub struct TaskDriver {
     clock: Arc<ManualClock>,
     code: Code,
     effects: Arc<Collector>,
-    worker: Option<Worker>,
+    /// Broadcast tables, where there are any.
     tables: Option<Tables>,
-    _state: tempfile::TempDir,
+    worker: Option<Worker>,
+    pub(super) topics: supervisor::Topics,
+    board: Board,
+    /// Behind all that uses what is on it.
+    disk: TempDir,
 }
 
 impl TaskDriver {
@@ -86,20 +107,32 @@ impl TaskDriver {
         components: BTreeMap<String, Component>,
         settings: DriverSettings,
     ) -> Result<Self, DriveError> {
+        TaskDriver::begin(manifest, components, settings, &Initial::default())
+    }
+
+    /// Starts the app with state and rows, as if it had run before.
+    ///
+    /// # Errors
+    /// As an app that does not start; and where it has no such store or table.
+    pub fn begin(
+        manifest: &Manifest,
+        components: BTreeMap<String, Component>,
+        settings: DriverSettings,
+        initial: &Initial,
+    ) -> Result<Self, DriveError> {
         let log = MemoryLog::new();
         let clock = Arc::new(ManualClock::new(settings.now));
         let effects = Arc::new(Collector::default());
         let mut manifest = manifest.clone();
         let topology =
             Arc::new(Topology::build(&manifest, &components).map_err(supervisor::Error::from)?);
-        for topic in topology.topics().chain(&topology.outputs) {
+        let tables: Vec<_> = topology.tables().map(|table| Arc::clone(&table.spec.topic)).collect();
+        for topic in topology.topics().chain(&topology.outputs).chain(&tables) {
             let topic = manifest.topics.entry(topic.to_string()).or_default();
             topic.partitions = Some(settings.partitions);
             topic.replicas = None;
         }
-        let folder = tempfile::tempdir().map_err(supervisor::Error::Thread)?;
-        let database = Database::open(folder.path(), DatabaseSettings { memory_bytes: 16 << 20 })
-            .map_err(supervisor::Error::from)?;
+        let (database, disk) = empty_disk()?;
         let dyn_clock: Arc<dyn Clock> = Arc::clone(&clock) as _;
         let settings = AppSettings {
             manifest,
@@ -114,30 +147,37 @@ impl TaskDriver {
         };
         let topics = supervisor::ensure(&settings, &topology)?;
         let code = supervisor::prepare(&topology, &settings.clock, &topics)?;
-        let tables = Tables::open(TableParts {
-            topology,
-            broker: Arc::clone(&settings.broker),
-            database: settings.database.clone(),
-            clock: Arc::clone(&settings.clock),
-        })?;
         let mut driver = TaskDriver {
             settings,
             log,
             clock,
             code,
             effects,
+            tables: None,
             worker: None,
-            tables,
-            _state: folder,
+            topics,
+            board: Board::default(),
+            disk,
         };
-        driver.worker = Some(driver.make()?);
+        initial.write(&driver)?;
+        driver.start()?;
         driver.settle()?;
         Ok(driver)
     }
 
-    fn make(&self) -> Result<Worker, crate::worker::Error> {
-        let manifest = &self.settings.manifest;
-        let app = manifest.app.as_str();
+    fn start(&mut self) -> Result<(), DriveError> {
+        self.tables = Tables::open(TableParts {
+            topology: Arc::clone(&self.code.topology),
+            broker: Arc::clone(&self.settings.broker),
+            database: self.settings.database.clone(),
+            clock: Arc::clone(&self.settings.clock),
+        })?;
+        self.worker = Some(self.make()?);
+        Ok(())
+    }
+
+    fn make(&self) -> Result<Worker, worker::Error> {
+        let app = self.settings.manifest.app.as_str();
         let topology = &self.code.topology;
         let inbox = self.log.inbox(InboxSettings {
             group: app.to_owned(),
@@ -149,8 +189,11 @@ impl TaskDriver {
             client_id: app.to_owned(),
         })?;
         let outbox = self.log.outbox(OutboxSettings {
-            transactional_id: (manifest.guarantee == Guarantee::ExactlyOnce)
-                .then(|| format!("{app}-driver")),
+            // Always the same, so that a worker that starts anew fences the one that was killed.
+            transactional_id: match self.settings.manifest.guarantee {
+                Guarantee::ExactlyOnce => Some(format!("{app}-driver")),
+                Guarantee::AtLeastOnce => None,
+            },
             transaction_timeout: Duration::from_secs(10),
             client_id: app.to_owned(),
         })?;
@@ -159,16 +202,27 @@ impl TaskDriver {
             inbox,
             outbox,
             code: self.code.clone(),
-            broker: Arc::new(self.log.clone()),
+            broker: Arc::clone(&self.settings.broker),
             database: self.settings.database.clone(),
-            guarantee: manifest.guarantee,
+            guarantee: self.settings.manifest.guarantee,
             on_missing_offset: OnMissingOffset::Fail,
             commit_interval: Duration::ZERO,
             clock: Arc::clone(&self.settings.clock),
             metrics: self.settings.metrics.app(app),
-            board: Board::default(),
+            board: self.board.clone(),
             observer: self.settings.observer.clone(),
         })
+    }
+
+    /// What its functions keep: what is committed, so all of it between two calls.
+    pub fn stores(&self) -> Stores {
+        let topics = &self.topics.stores;
+        Stores::new(&self.settings.database, &self.code.topology, topics, &self.board)
+    }
+
+    /// The wall clock.
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
     }
 
     /// The log the app runs on.
@@ -182,9 +236,12 @@ impl TaskDriver {
     /// # Errors
     /// Where the app does not read the topic, or cannot go on.
     pub fn send(&mut self, topic: &str, record: &Stimulus) -> Result<Vec<Effect>, DriveError> {
-        if self.code.topology.reader(topic).is_none() {
-            let known: Vec<String> =
-                self.code.topology.topics().map(|topic| format!("`{topic}`")).collect();
+        let topology = &self.code.topology;
+        let tables = || topology.tables().map(|table| &table.spec.topic);
+        if topology.reader(topic).is_none() && !tables().any(|table| **table == *topic) {
+            let known: BTreeSet<String> =
+                topology.topics().chain(tables()).map(|topic| format!("`{topic}`")).collect();
+            let known: Vec<String> = known.into_iter().collect();
             return Err(DriveError::UnknownTopic {
                 topic: topic.to_owned(),
                 known: known.join(", "),
@@ -217,7 +274,8 @@ impl TaskDriver {
         self.settle()
     }
 
-    /// Kills the worker without a further commit, and starts another one. What it does again is answered too.
+    /// Kills the worker without a further commit, wipes its disk, and starts another one, which restores what functions
+    /// keep from the changelogs. What it does again is answered too.
     ///
     /// # Errors
     /// Where the app cannot go on.
@@ -225,7 +283,9 @@ impl TaskDriver {
         if let Some(worker) = self.worker.take() {
             worker.abandon();
         }
-        self.worker = Some(self.make()?);
+        self.tables = None;
+        (self.settings.database, self.disk) = empty_disk()?;
+        self.start()?;
         self.settle()
     }
 
@@ -233,11 +293,10 @@ impl TaskDriver {
         let deadline = Instant::now() + PATIENCE;
         if let Some(worker) = &mut self.worker {
             loop {
-                if let Some(tables) = &mut self.tables {
-                    while tables.step(Duration::ZERO)? {}
-                }
-                let step = worker.step(Duration::ZERO)?;
-                if step == Step::Idle && worker.is_settled() && worker.tasks() > 0 {
+                let followed = self.tables.as_mut().map(|tables| tables.step(Duration::ZERO));
+                let followed = followed.transpose()?.unwrap_or(false);
+                let worked = worker.step(Duration::ZERO)? == Step::Busy;
+                if !followed && !worked && worker.is_settled() && worker.tasks() > 0 {
                     break;
                 }
                 if Instant::now() > deadline {
@@ -247,6 +306,13 @@ impl TaskDriver {
         }
         Ok(std::mem::take(&mut *self.effects.0.lock().unwrap_or_else(PoisonError::into_inner)))
     }
+}
+
+/// An empty database, and the folder that it is in.
+fn empty_disk() -> Result<(Database, TempDir), DriveError> {
+    let folder = tempfile::tempdir().map_err(DriveError::Folder)?;
+    let database = Database::open(folder.path(), DatabaseSettings { memory_bytes: MEMORY_BYTES })?;
+    Ok((database, folder))
 }
 
 /// Gathers what the worker shows.
@@ -270,7 +336,8 @@ impl Observer for Collector {
             Verdict::Wait(_) => {
                 effects.push(Effect::Retry { function, attempt: failure.attempts, reason })
             }
-            Verdict::Again | Verdict::Pause => {}
+            Verdict::Pause => effects.push(Effect::Pause { function, reason }),
+            Verdict::Again => {}
         }
     }
 }

@@ -58,4 +58,11 @@ pub enum Effect {
         /// Why.
         reason: String,
     },
+    /// A task stopped at a record until somebody lets it go on.
+    Pause {
+        /// The function that failed.
+        function: String,
+        /// Why.
+        reason: String,
+    },
 }

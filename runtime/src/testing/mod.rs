@@ -3,6 +3,8 @@
 pub mod case;
 mod driver;
 mod effect;
+mod initial;
 
 pub use driver::{DriveError, DriverSettings, TaskDriver};
 pub use effect::{Effect, Header, Stimulus};
+pub use initial::{Initial, InitialRow, InitialValue};

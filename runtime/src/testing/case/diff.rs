@@ -58,20 +58,60 @@ impl Difference {
         self.changes.iter().all(|change| matches!(change, Change::Same { .. }))
     }
 
+    /// `found` is what is the case for each of the expected that is a check, in order.
     pub(super) fn of(
         expected: &[&Expected],
         effects: &[Effect],
+        found: Vec<Found>,
         context: Context<'_>,
     ) -> Difference {
-        let same: Vec<Vec<bool>> = expected
+        let (checks, happening): (Vec<usize>, Vec<usize>) =
+            (0..expected.len()).partition(|index| expected[*index].is_check());
+        let same: Vec<Vec<bool>> = happening
             .iter()
-            .map(|expected| {
-                effects.iter().map(|effect| expected.matches(effect, context)).collect()
+            .map(|index| {
+                effects.iter().map(|effect| expected[*index].matches(effect, context)).collect()
             })
             .collect();
-        let got = effects.iter().map(|effect| Expected::of(effect, context)).collect();
-        Difference { changes: align(&same, effects.len()), got }
+        let mut got: Vec<Expected> =
+            effects.iter().map(|effect| Expected::of(effect, context)).collect();
+        let mut changes = Vec::new();
+        let mut checked = checks.into_iter().zip(found).peekable();
+        let mut check = |until: usize, changes: &mut Vec<Change>| {
+            while let Some((index, found)) = checked.next_if(|(index, _)| *index < until) {
+                if expected[index].holds(&found, context) {
+                    changes.push(Change::Same { expected: index, got: got.len() });
+                } else {
+                    changes.extend([Change::Missing(index), Change::Extra(got.len())]);
+                }
+                got.push(expected[index].as_found(&found, context));
+            }
+        };
+        for change in align(&same, effects.len()) {
+            let change = match change {
+                Change::Same { expected, got } => {
+                    Change::Same { expected: happening[expected], got }
+                }
+                Change::Missing(index) => Change::Missing(happening[index]),
+                Change::Extra(got) => Change::Extra(got),
+            };
+            if let Change::Same { expected: index, .. } | Change::Missing(index) = change {
+                check(index, &mut changes);
+            }
+            changes.push(change);
+        }
+        check(usize::MAX, &mut changes);
+        Difference { changes, got }
     }
+}
+
+/// What is the case where a check asks.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Found {
+    /// The value of a store or table, as a case shows it.
+    Value(Option<Vec<u8>>),
+    /// When a timer is due.
+    Due(Option<Timestamp>),
 }
 
 /// The longest common subsequence, told by what matches what.
@@ -125,7 +165,42 @@ impl Expected {
                 attempt: *attempt,
                 reason: Some(reason.clone()),
             },
+            Effect::Pause { function, reason } => {
+                Expected::Pause { function: function.clone(), reason: Some(reason.clone()) }
+            }
         }
+    }
+
+    /// Whether a check is right.
+    fn holds(&self, found: &Found, context: Context<'_>) -> bool {
+        match (self, found) {
+            (
+                Expected::State { value, .. } | Expected::Table { value, .. },
+                Found::Value(found),
+            ) => value.matches(found.as_deref()),
+            (Expected::Timer { due, .. }, Found::Due(found)) => {
+                due.map(|due| due.resolve(context.date, context.at)) == *found
+            }
+            _ => false,
+        }
+    }
+
+    /// The check that would be right.
+    fn as_found(&self, found: &Found, context: Context<'_>) -> Expected {
+        let mut right = self.clone();
+        match (&mut right, found) {
+            (
+                Expected::State { value, .. } | Expected::Table { value, .. },
+                Found::Value(found),
+            ) => {
+                *value = Want::of(found.as_deref());
+            }
+            (Expected::Timer { due, .. }, Found::Due(found)) => {
+                *due = found.map(|found| Time::of(found, context.date));
+            }
+            _ => {}
+        }
+        right
     }
 
     fn matches(&self, effect: &Effect, context: Context<'_>) -> bool {
@@ -169,6 +244,13 @@ impl Expected {
             ) => {
                 same_name(function, got_function)
                     && attempt == got_attempt
+                    && reason.as_ref().is_none_or(|reason| reason == got_reason)
+            }
+            (
+                Expected::Pause { function, reason },
+                Effect::Pause { function: got_function, reason: got_reason },
+            ) => {
+                same_name(function, got_function)
                     && reason.as_ref().is_none_or(|reason| reason == got_reason)
             }
             _ => false,

@@ -93,6 +93,44 @@ pub(super) fn key(line: &mut &str, files: ReadFile<'_>) -> Result<Value, Problem
     form(token, files)
 }
 
+/// An entry of a map in brackets, where the next word is one and a value follows. Brackets that are JSON are a value.
+pub(super) fn entry(line: &mut &str, files: ReadFile<'_>) -> Result<Option<Value>, Problem> {
+    let mut behind = *line;
+    let Some(token) = word(&mut behind).filter(|token| token.starts_with('[')) else {
+        return Ok(None);
+    };
+    if serde_json::from_str::<serde::de::IgnoredAny>(line).is_ok() || behind.is_empty() {
+        return Ok(None);
+    }
+    let inside = token.trim_start_matches('[').trim_end_matches([']', ')']);
+    let is_window = inside
+        .split_once(',')
+        .is_some_and(|(from, to)| Time::parse(from).is_some() && Time::parse(to).is_some());
+    if is_window {
+        return Err(format!("`{token}` is a window, and this version has none"));
+    }
+    // The key is read as any other, up to the bracket behind it.
+    let mut rest_of = &line[1..];
+    let key = if rest_of.starts_with('"') {
+        Value::Bytes(quoted(&mut rest_of)?.into_bytes())
+    } else {
+        let parser: ModalResult<&str> = take_till(1.., [']', ' ', '\t']).parse_next(&mut rest_of);
+        form(parser.map_err(|_| format!("`{token}`: write the entry's key, as [tea]"))?, files)?
+    };
+    let Some(rest_of) =
+        rest_of.strip_prefix(']').filter(|rest_of| rest_of.starts_with([' ', '\t']))
+    else {
+        return Err(format!(
+            "`{token}`: an entry ends with ] and a blank, as [tea]; quote a key that has either in it"
+        ));
+    };
+    *line = rest_of.trim_start_matches([' ', '\t']);
+    match key {
+        Value::Null => Err("a map has no entry under null".into()),
+        key => Ok(Some(key)),
+    }
+}
+
 /// A VALUE: the rest of the line.
 pub(super) fn value(line: &mut &str, files: ReadFile<'_>) -> Result<Value, Problem> {
     let parser: ModalResult<&str> = rest.parse_next(line);

@@ -6,16 +6,21 @@
 //!
 //! ```text
 //! file     = { case }            case = "case" title { given } { step }
-//! given    = "given" ( "config" FUNCTION.KEY VALUE | "partitions" N | "date" YYYY-MM-DD )     # defaults 1, 2026-01-01
+//! given    = "given" ( "state" STORE KEY [ENTRY] VALUE | "table" TABLE KEY VALUE | "config" FUNCTION.KEY VALUE
+//!                    | "partitions" N | "date" YYYY-MM-DD )                                  # defaults 1, 2026-01-01
 //! stimulus = "in" TOPIC[/PARTITION] [TIME] KEY VALUE | "at" TIME | "restart"
-//! effect   = "out" TOPIC[/PARTITION] [TIME] KEY VALUE | "dead" FUNCTION KEY VALUE | "retry" FUNCTION N
+//! effect   = "out" TOPIC[/PARTITION] [TIME] KEY VALUE | "dead" FUNCTION KEY VALUE | "retry" FUNCTION N | "pause" FUNCTION
+//!          | "state" STORE KEY [ENTRY] VALUE | "table" TABLE KEY VALUE | "timer" FUNCTION.TIMER KEY TIME|null
 //! header   = "+" NAME ["=" VALUE]       # under in and out; none written = none, in out: same as the stimulus; "+" alone = none
-//! reason   = "!" text                   # under dead and retry, or behind a retry; none written = any
+//! reason   = "!" text                   # under dead, retry and pause, or behind the last two; none written = any
+//! ENTRY    = "[" KEY "]"                # of a map: which entry
 //! TIME     = 10:00:00[.250] | 2026-01-02T10:00:00Z | +5m (after the last stimulus) | 1767261600000
 //! KEY      = one token;  VALUE = the rest of the line, both verbatim, except
 //!            null | hex:00ff | base64:… | file:big.bin | "text with JSON escapes" | json:"a JSON string"
 //!            | like {…} (out only: these fields at least)
 //! ```
+//! `state`, `table` and `timer` are checked where they are written; all other effects must be written, in order.
+//! `restart` kills the process, wipes its disk and restores it from the changelogs.
 //! A line that begins with `#` is a comment. An expected value that begins with `{` or `[` is compared as JSON, any
 //! other byte for byte. A key that would read as a TIME is written in quotes.
 

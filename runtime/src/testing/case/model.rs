@@ -50,6 +50,26 @@ impl Case {
 /// What differs from the defaults.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Given {
+    /// What a store holds.
+    State {
+        /// Which store.
+        store: String,
+        /// Under which key.
+        key: Value,
+        /// Of a map: which entry.
+        entry: Option<Value>,
+        /// The value.
+        value: Value,
+    },
+    /// A row of a table.
+    Table {
+        /// Which table.
+        table: String,
+        /// Under which key.
+        key: Value,
+        /// The row.
+        value: Value,
+    },
     /// A value in place of the manifest's.
     Config {
         /// Whose.
@@ -124,7 +144,7 @@ pub struct Named {
     pub value: Value,
 }
 
-/// What must follow.
+/// What must follow, in this order and nothing else; and what must be the case then, as far as it is written.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Expected {
     /// A record in a topic.
@@ -162,4 +182,49 @@ pub enum Expected {
         /// `None`: any.
         reason: Option<String>,
     },
+    /// The task stopped at a record.
+    Pause {
+        /// The function that cannot go on.
+        function: String,
+        /// `None`: any.
+        reason: Option<String>,
+    },
+    /// What a store holds then.
+    State {
+        /// Which store.
+        store: String,
+        /// Under which key.
+        key: Value,
+        /// Of a map: which entry.
+        entry: Option<Value>,
+        /// The value.
+        value: Want,
+    },
+    /// What a table holds then.
+    Table {
+        /// Which table.
+        table: String,
+        /// Under which key.
+        key: Value,
+        /// The row.
+        value: Want,
+    },
+    /// When a timer is due then.
+    Timer {
+        /// Whose.
+        function: String,
+        /// Which.
+        timer: String,
+        /// Under which key.
+        key: Value,
+        /// `None`: it is not set.
+        due: Option<Time>,
+    },
+}
+
+impl Expected {
+    /// Whether it says what is the case, rather than what happened.
+    pub fn is_check(&self) -> bool {
+        matches!(self, Expected::State { .. } | Expected::Table { .. } | Expected::Timer { .. })
+    }
 }

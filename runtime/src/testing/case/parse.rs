@@ -6,6 +6,7 @@ use super::{
     line::{self, Problem, ReadFile},
     model::{Case, Expectation, Expected, File, Given, Input, Named, Step, Stimulus},
     time::Time,
+    value::Value,
 };
 
 /// A case file that does not follow the grammar.
@@ -52,7 +53,7 @@ pub fn parse_input(
     input(text.trim_start_matches([' ', '\t']), files)
 }
 
-const WORDS: &str = "a line begins with case, given, in, at, restart, out, dead, retry, + or !";
+const WORDS: &str = "a line begins with case, given, in, at, restart, out, dead, retry, pause, state, table, timer, + or !";
 
 struct Parser<'a> {
     files: ReadFile<'a>,
@@ -90,8 +91,10 @@ impl Parser<'_> {
                 line::end(line)?;
                 self.step(number, Stimulus::Restart)
             }
-            "out" | "dead" | "retry" => self.effect(number, word, line),
-            "state" | "table" | "late" | "timer" | "pause" => Err(needs_stores(word)),
+            "out" | "dead" | "retry" | "pause" | "state" | "table" | "timer" => {
+                self.effect(number, word, line)
+            }
+            "late" => Err("`late` needs windows, which this version does not have".into()),
             _ => Err(format!("`{word}` is no word of a case: {WORDS}")),
         }
     }
@@ -138,10 +141,24 @@ impl Parser<'_> {
                     date.parse().map_err(|_| format!("`{date}` is no date: write YYYY-MM-DD"))?,
                 )
             }
-            word @ ("state" | "table") => return Err(needs_stores(&format!("given {word}"))),
+            "state" => {
+                let (store, key, entry) = state(&mut line, self.files)?;
+                let value = line::value(&mut line, self.files)?;
+                if value.bytes().is_none() {
+                    return Err(
+                        "`null`: what is not given is not there, so leave the line out".into()
+                    );
+                }
+                Given::State { store, key, entry, value }
+            }
+            "table" => {
+                let table = line::expect(&mut line, "the table")?.to_owned();
+                let key = key(&mut line, self.files)?;
+                Given::Table { table, key, value: line::value(&mut line, self.files)? }
+            }
             word => {
                 return Err(format!(
-                    "`given {word}`: write given config, given partitions or given date"
+                    "`given {word}`: write given state, given table, given config, given partitions or given date"
                 ));
             }
         };
@@ -207,19 +224,32 @@ impl Parser<'_> {
         match effect {
             Some(Expectation {
                 lines,
-                expected: Expected::Dead { reason, .. } | Expected::Retry { reason, .. },
+                expected:
+                    Expected::Dead { reason, .. }
+                    | Expected::Retry { reason, .. }
+                    | Expected::Pause { reason, .. },
             }) if reason.is_none() => {
                 *reason = Some(text);
                 lines.end = number + 1;
                 Ok(())
             }
-            _ => Err("a reason (!) comes once, below the dead or retry that has it".into()),
+            _ => Err("a reason (!) comes once, below the dead, retry or pause that has it".into()),
         }
     }
 }
 
-fn needs_stores(word: &str) -> Problem {
-    format!("`{word}` needs stores, which this version does not have")
+/// `STORE KEY [ENTRY]`.
+fn state(line: &mut &str, files: ReadFile<'_>) -> Result<(String, Value, Option<Value>), Problem> {
+    let store = line::expect(line, "the store")?.to_owned();
+    Ok((store, key(line, files)?, line::entry(line, files)?))
+}
+
+/// A key that is not null.
+fn key(line: &mut &str, files: ReadFile<'_>) -> Result<Value, Problem> {
+    match line::key(line, files)? {
+        Value::Null => Err("nothing is kept under the key null".into()),
+        key => Ok(key),
+    }
 }
 
 fn time(line: &mut &str) -> Result<Time, Problem> {
@@ -259,7 +289,7 @@ fn header(mut line: &str, files: ReadFile<'_>) -> Result<Named, Problem> {
         Some(value) => line::value(&mut value.trim_start_matches([' ', '\t']), files)?,
         None => {
             line::end(line).map_err(|_| format!("`{line}`: write + NAME = VALUE"))?;
-            super::value::Value::Null
+            Value::Null
         }
     };
     Ok(Named { name, value })
@@ -273,7 +303,24 @@ fn effect(word: &str, mut line: &str, files: ReadFile<'_>) -> Result<Expected, P
         let value = line::want(&mut line, files, true)?;
         return Ok(Expected::Out { topic, partition, time, key, value, headers: None });
     }
+    match word {
+        "state" => {
+            let (store, key, entry) = state(&mut line, files)?;
+            let value = line::want(&mut line, files, false)?;
+            return Ok(Expected::State { store, key, entry, value });
+        }
+        "table" => {
+            let table = line::expect(&mut line, "the table")?.to_owned();
+            let key = key(&mut line, files)?;
+            return Ok(Expected::Table { table, key, value: line::want(&mut line, files, false)? });
+        }
+        "timer" => return timer(line, files),
+        _ => {}
+    }
     let function = line::expect(&mut line, "the function")?.to_owned();
+    if word == "pause" {
+        return Ok(Expected::Pause { function, reason: reason(line)? });
+    }
     if word == "dead" {
         let key = line::key(&mut line, files)?;
         let value = line::want(&mut line, files, false)?;
@@ -284,12 +331,32 @@ fn effect(word: &str, mut line: &str, files: ReadFile<'_>) -> Result<Expected, P
         Ok(attempt @ 1..) => attempt,
         _ => return Err(format!("`{number}`: write the attempt's number; the first is 1")),
     };
-    let reason = match line.strip_prefix('!') {
-        Some(reason) => Some(line::text(reason)?),
-        None => {
+    Ok(Expected::Retry { function, attempt, reason: reason(line)? })
+}
+
+/// The reason behind what has one, on the same line.
+fn reason(line: &str) -> Result<Option<String>, Problem> {
+    match line.strip_prefix('!') {
+        Some(reason) => line::text(reason).map(Some),
+        None => line::end(line).map(|()| None),
+    }
+}
+
+fn timer(mut line: &str, files: ReadFile<'_>) -> Result<Expected, Problem> {
+    let path = line::expect(&mut line, "FUNCTION.TIMER")?;
+    let Some((function, timer)) =
+        path.split_once('.').filter(|(function, timer)| !function.is_empty() && !timer.is_empty())
+    else {
+        return Err(format!("`{path}`: write FUNCTION.TIMER, as watch.due"));
+    };
+    let key = key(&mut line, files)?;
+    let due = match line.trim_end() {
+        "null" => None,
+        _ => {
+            let due = time(&mut line)?;
             line::end(line)?;
-            None
+            Some(due)
         }
     };
-    Ok(Expected::Retry { function, attempt, reason })
+    Ok(Expected::Timer { function: function.to_owned(), timer: timer.to_owned(), key, due })
 }

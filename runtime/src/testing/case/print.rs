@@ -2,7 +2,10 @@
 
 use std::fmt;
 
-use super::model::{Case, Expected, Given, Input, Named, Step, Stimulus};
+use super::{
+    model::{Case, Expected, Given, Input, Named, Step, Stimulus},
+    value::Value,
+};
 
 impl fmt::Display for Case {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -15,6 +18,14 @@ impl fmt::Display for Case {
 impl fmt::Display for Given {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Given::State { store, key, entry, value } => {
+                write!(f, "given state {store} {}", key.token())?;
+                write_entry(f, entry.as_ref())?;
+                write_behind_entry(f, entry.as_ref(), &value.to_string())
+            }
+            Given::Table { table, key, value } => {
+                write!(f, "given table {table} {} {value}", key.token())
+            }
             Given::Config { function, key, value } => {
                 write!(f, "given config {function}.{key} {value}")
             }
@@ -75,7 +86,44 @@ impl fmt::Display for Expected {
                 write!(f, "retry {function} {attempt}")?;
                 write_reason(f, " ! ", reason.as_deref())
             }
+            Expected::Pause { function, reason } => {
+                write!(f, "pause {function}")?;
+                write_reason(f, " ! ", reason.as_deref())
+            }
+            Expected::State { store, key, entry, value } => {
+                write!(f, "state {store} {}", key.token())?;
+                write_entry(f, entry.as_ref())?;
+                write_behind_entry(f, entry.as_ref(), &value.to_string())
+            }
+            Expected::Table { table, key, value } => {
+                write!(f, "table {table} {} {value}", key.token())
+            }
+            Expected::Timer { function, timer, key, due } => {
+                write!(f, "timer {function}.{timer} {} ", key.token())?;
+                match due {
+                    Some(due) => due.fmt(f),
+                    None => f.write_str("null"),
+                }
+            }
         }
+    }
+}
+
+fn write_entry(f: &mut fmt::Formatter<'_>, entry: Option<&Value>) -> fmt::Result {
+    entry.map_or(Ok(()), |entry| write!(f, " {}", entry.bracketed()))
+}
+
+/// Where there is no entry, a text must not read as one.
+fn write_behind_entry(
+    f: &mut fmt::Formatter<'_>,
+    entry: Option<&Value>,
+    value: &str,
+) -> fmt::Result {
+    let is_json = || serde_json::from_str::<serde::de::IgnoredAny>(value).is_ok();
+    if entry.is_none() && value.starts_with('[') && !is_json() {
+        write!(f, " {}", serde_json::Value::from(value))
+    } else {
+        write!(f, " {value}")
     }
 }
 

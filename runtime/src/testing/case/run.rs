@@ -3,9 +3,10 @@
 use std::fmt;
 
 use super::{
-    diff::{Change, Context, Difference},
-    model::{Case, Input, Step, Stimulus},
+    diff::{Change, Context, Difference, Found},
+    model::{Case, Expected, Input, Step, Stimulus},
     time,
+    value::Value,
 };
 use crate::{
     record::Timestamp,
@@ -31,6 +32,34 @@ pub trait Drive {
     /// # Errors
     /// As [`send`](Self::send).
     fn restart(&mut self) -> Result<Vec<Effect>, String>;
+
+    /// What a store holds under a key (of a map: in an entry), as a case shows it.
+    ///
+    /// # Errors
+    /// In words, where there is no such store.
+    fn state(
+        &mut self,
+        store: &str,
+        key: &[u8],
+        entry: Option<&[u8]>,
+    ) -> Result<Option<Vec<u8>>, String>;
+
+    /// What a table holds under a key.
+    ///
+    /// # Errors
+    /// In words, where there is no such table.
+    fn row(&mut self, table: &str, key: &[u8]) -> Result<Option<Vec<u8>>, String>;
+
+    /// When a key's timer is due.
+    ///
+    /// # Errors
+    /// In words, where there is no such timer.
+    fn timer(
+        &mut self,
+        function: &str,
+        timer: &str,
+        key: &[u8],
+    ) -> Result<Option<Timestamp>, String>;
 }
 
 /// How a step went.
@@ -82,19 +111,39 @@ pub fn run(case: &Case, drive: &mut dyn Drive) -> Ran {
             Stimulus::At(_) => drive.at(at),
             Stimulus::Restart => drive.restart(),
         };
-        let effects = match effects {
-            Ok(effects) => effects,
+        let expected: Vec<_> = step.effects.iter().map(|effect| &effect.expected).collect();
+        let found = |effects: Vec<Effect>| {
+            let checks = expected.iter().filter_map(|expected| look(expected, drive));
+            Ok((effects, checks.collect::<Result<Vec<Found>, String>>()?))
+        };
+        let (effects, found) = match effects.and_then(found) {
+            Ok(all) => all,
             Err(error) => {
                 outcomes.push(Outcome::Stopped(error));
                 break;
             }
         };
         let context = Context { partitions: case.partitions(), date, last, at, headers: &headers };
-        let expected: Vec<_> = step.effects.iter().map(|effect| &effect.expected).collect();
-        outcomes.push(Outcome::Compared(Difference::of(&expected, &effects, context)));
+        outcomes.push(Outcome::Compared(Difference::of(&expected, &effects, found, context)));
         last = at;
     }
     Ran { outcomes }
+}
+
+/// What is the case where a check asks; `None` for what is none.
+fn look(expected: &Expected, drive: &mut dyn Drive) -> Option<Result<Found, String>> {
+    let bytes = |key: &Value| key.bytes().unwrap_or_default().to_vec();
+    Some(match expected {
+        Expected::State { store, key, entry, .. } => {
+            let entry = entry.as_ref().map(bytes);
+            drive.state(store, &bytes(key), entry.as_deref()).map(Found::Value)
+        }
+        Expected::Table { table, key, .. } => drive.row(table, &bytes(key)).map(Found::Value),
+        Expected::Timer { function, timer, key, .. } => {
+            drive.timer(function, timer, &bytes(key)).map(Found::Due)
+        }
+        _ => return None,
+    })
 }
 
 fn when(stimulus: &Stimulus, date: jiff::civil::Date, last: Timestamp) -> Timestamp {

@@ -6,12 +6,15 @@ use super::{
     model::{Case, Given},
     run::Drive,
     time::midnight,
+    value::Value,
 };
 use crate::{
     guest::Component,
     manifest::{Manifest, code_name},
     record::Timestamp,
-    testing::{DriverSettings, Effect, Stimulus, TaskDriver},
+    store::Kind,
+    supervisor::ReadError,
+    testing::{DriverSettings, Effect, Initial, InitialRow, InitialValue, Stimulus, TaskDriver},
 };
 
 /// Starts the app for a case.
@@ -30,7 +33,31 @@ pub fn start(
         }
     }
     let settings = DriverSettings { partitions: case.partitions(), now: midnight(case.date()) };
-    TaskDriver::new(&manifest, components.clone(), settings).map_err(|error| error.to_string())
+    TaskDriver::begin(&manifest, components.clone(), settings, &initial(case))
+        .map_err(|error| error.to_string())
+}
+
+/// The state and rows that a case gives.
+fn initial(case: &Case) -> Initial {
+    let bytes = |value: &Value| value.bytes().unwrap_or_default().to_vec();
+    let mut initial = Initial::default();
+    for given in &case.given {
+        match given {
+            Given::State { store, key, entry, value } => initial.values.push(InitialValue {
+                store: store.clone(),
+                key: bytes(key),
+                entry: entry.as_ref().map(bytes),
+                value: bytes(value),
+            }),
+            Given::Table { table, key, value } => initial.rows.push(InitialRow {
+                table: table.clone(),
+                key: bytes(key),
+                value: value.bytes().map(<[u8]>::to_vec),
+            }),
+            Given::Config { .. } | Given::Partitions(_) | Given::Date(_) => {}
+        }
+    }
+    initial
 }
 
 fn configure(
@@ -69,4 +96,64 @@ impl Drive for TaskDriver {
     fn restart(&mut self) -> Result<Vec<Effect>, String> {
         TaskDriver::restart(self).map_err(|error| error.to_string())
     }
+
+    fn state(
+        &mut self,
+        store: &str,
+        key: &[u8],
+        entry: Option<&[u8]>,
+    ) -> Result<Option<Vec<u8>>, String> {
+        let stores = self.stores();
+        if stores.kind(store).map_err(in_words)? == Kind::Table {
+            return Err(format!("`{store}` is a table: write table {store} KEY VALUE"));
+        }
+        shown(self, store, key, entry)
+    }
+
+    fn row(&mut self, table: &str, key: &[u8]) -> Result<Option<Vec<u8>>, String> {
+        if self.stores().kind(table).map_err(in_words)? != Kind::Table {
+            return Err(format!("`{table}` is a store: write state {table} KEY VALUE"));
+        }
+        shown(self, table, key, None)
+    }
+
+    fn timer(
+        &mut self,
+        function: &str,
+        timer: &str,
+        key: &[u8],
+    ) -> Result<Option<Timestamp>, String> {
+        let row = self.stores().timer(function, timer, key).map_err(in_words)?;
+        Ok(row.map(|row| row.due))
+    }
+}
+
+/// A value as a case shows it.
+fn shown(
+    driver: &TaskDriver,
+    store: &str,
+    key: &[u8],
+    entry: Option<&[u8]>,
+) -> Result<Option<Vec<u8>>, String> {
+    let stores = driver.stores();
+    let codecs = stores.codecs(store);
+    let found = match entry {
+        Some(entry) => stores.entry(store, key, &codecs.entry_of(entry)?),
+        None if stores.kind(store).map_err(in_words)? == Kind::Map => {
+            return Err(format!("`{store}` is a map: say which entry in brackets, as [tea]"));
+        }
+        None => stores.get(store, key),
+    };
+    let stored = found.map_err(in_words)?.and_then(|found| found.stored);
+    // A driver is at the end of its inputs, where time to live follows the wall clock.
+    let ttl = stores.find(store).map_err(in_words)?.spec.ttl;
+    let is_over = |at: Timestamp| {
+        let ttl = ttl.map(|ttl| i64::try_from(ttl.as_millis()).unwrap_or(i64::MAX));
+        ttl.is_some_and(|ttl| at.millis().saturating_add(ttl) <= driver.now().millis())
+    };
+    Ok(stored.filter(|(_, at)| !is_over(*at)).map(|(value, _)| codecs.value_text(&value)))
+}
+
+fn in_words(error: ReadError) -> String {
+    error.to_string()
 }

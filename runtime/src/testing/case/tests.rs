@@ -1,4 +1,4 @@
-use std::{io, path::Path};
+use std::{collections::BTreeMap, io, path::Path};
 
 use insta::assert_snapshot;
 use proptest::prelude::*;
@@ -25,8 +25,12 @@ fn error(text: &str) -> String {
     parse("t.case", text, &no_files).unwrap_err().to_string()
 }
 
-/// Answers every record with itself in upper case, nonsense with a dead letter.
-struct Shout;
+/// Answers every record with itself in upper case, nonsense with a dead letter. Keeps the last word of each key, and
+/// wants to shout again an hour later.
+#[derive(Default)]
+struct Shout {
+    last: BTreeMap<Vec<u8>, (String, Timestamp)>,
+}
 
 impl Drive for Shout {
     fn send(&mut self, topic: &str, record: testing::Stimulus) -> Result<Vec<Effect>, String> {
@@ -35,14 +39,18 @@ impl Drive for Shout {
         }
         let text = record.value.as_deref().map(std::str::from_utf8);
         Ok(vec![match text {
-            Some(Ok(text)) => Effect::Out {
-                topic: "loud".into(),
-                partition: 0,
-                timestamp: record.timestamp,
-                key: record.key,
-                value: Some(text.to_uppercase().into()),
-                headers: record.headers,
-            },
+            Some(Ok(text)) => {
+                let key = record.key.clone().unwrap_or_default();
+                self.last.insert(key, (text.to_owned(), record.timestamp));
+                Effect::Out {
+                    topic: "loud".into(),
+                    partition: 0,
+                    timestamp: record.timestamp,
+                    key: record.key,
+                    value: Some(text.to_uppercase().into()),
+                    headers: record.headers,
+                }
+            }
             _ => Effect::Dead {
                 function: "shout".into(),
                 key: record.key,
@@ -57,7 +65,46 @@ impl Drive for Shout {
     }
 
     fn restart(&mut self) -> Result<Vec<Effect>, String> {
-        Ok(Vec::new())
+        Ok(vec![Effect::Pause { function: "shout".into(), reason: "state: out of breath".into() }])
+    }
+
+    fn state(
+        &mut self,
+        store: &str,
+        key: &[u8],
+        entry: Option<&[u8]>,
+    ) -> Result<Option<Vec<u8>>, String> {
+        let last = self.last.get(key).map(|(word, _)| word.clone().into_bytes());
+        match (store, entry) {
+            ("last", None) => Ok(last),
+            ("letters", Some(letter)) => {
+                let times =
+                    last.unwrap_or_default().iter().filter(|byte| [**byte] == *letter).count();
+                Ok((times > 0).then(|| times.to_string().into_bytes()))
+            }
+            _ => Err(format!("there is no store `{store}`")),
+        }
+    }
+
+    fn row(&mut self, table: &str, key: &[u8]) -> Result<Option<Vec<u8>>, String> {
+        match table {
+            "names" => Ok((key == b"ann").then(|| b"{\"name\":\"Ann\"}".to_vec())),
+            _ => Err(format!("there is no table `{table}`")),
+        }
+    }
+
+    fn timer(
+        &mut self,
+        function: &str,
+        timer: &str,
+        key: &[u8],
+    ) -> Result<Option<Timestamp>, String> {
+        match (function, timer) {
+            ("shout", "again") => {
+                Ok(self.last.get(key).map(|(_, at)| Timestamp(at.millis() + 3_600_000)))
+            }
+            _ => Err(format!("there is no timer `{function}.{timer}`")),
+        }
     }
 }
 
@@ -65,7 +112,7 @@ fn problems(text: &str) -> String {
     let file = parsed(text);
     let mut shown = String::new();
     for case in &file.cases {
-        for problem in run(case, &mut Shout).problems(case) {
+        for problem in run(case, &mut Shout::default()).problems(case) {
             shown += &format!("FAIL t.case:{}  {}\n{problem}\n", problem.line(), problem.title());
         }
     }
@@ -76,6 +123,10 @@ const GOOD: &str = r#"# what shouting is
 case words get loud, nonsense is a dead letter
 given partitions 1
 given date 2026-03-01
+given state last bob "a word"
+given state letters bob ["a b"] 2
+given state letters bob ["a]"] {"a":[1, 2]}
+given table names ann {"name":"Ann"}
 in   words 10:00:00 ann hello {"a":1}
   + trace = abc
 out  loud ann HELLO {"A":1}
@@ -84,11 +135,19 @@ in   words ann {"b":2,"a":1}
 # field order does not matter
 out  loud 10:00:00 ann {"A":1,"B":2}
   +
+state last ann {"a":1, "b":2}
+timer shout.again ann 11:00:00
+table names ann {"name": "Ann"}
+state letters ann [b] 1
+timer shout.again bob null
+state last bob null
 in   words +5m null hex:ff00
 dead shout null hex:ff00
   ! reject: not a text
 restart
+pause shout ! state: out of breath
 at   2026-03-01T11:00:00Z
+table names bob null
 retry shout 1 ! 1772362800000
 "#;
 
@@ -126,7 +185,7 @@ fn accept_rewrites_effects_and_nothing_else() {
                 me\nin words k two\n\nin words k three\nout   loud k like {\"a\":1}\nin words k {\"a\":1}\nout   loud k like \
                 {\"A\":1}\nin words k hex:ff";
     let file = parsed(text);
-    let ran: Vec<_> = file.cases.iter().map(|case| run(case, &mut Shout)).collect();
+    let ran: Vec<_> = file.cases.iter().map(|case| run(case, &mut Shout::default())).collect();
     let accepted = accept(text, &file, &ran);
     assert_snapshot!(accepted, @r#"
     # about
@@ -153,8 +212,53 @@ fn accept_rewrites_effects_and_nothing_else() {
 #[test]
 fn accepting_what_is_right_changes_nothing() {
     let file = parsed(GOOD);
-    let ran: Vec<_> = file.cases.iter().map(|case| run(case, &mut Shout)).collect();
+    let ran: Vec<_> = file.cases.iter().map(|case| run(case, &mut Shout::default())).collect();
     assert_eq!(accept(GOOD, &file, &ran), GOOD);
+}
+
+#[test]
+fn checks_stand_among_the_effects_and_are_rewritten_where_they_are() {
+    let text = "case a\nin words 23:30:00 k one\nstate last   k two\nout loud k ONE\ntimer shout.again k +30m\n\
+                state letters k [o]   7\n# stays\ntable names k {}\nin words k two\nstate letters k [w] 1\n";
+    assert_snapshot!(problems(text), @r"
+    FAIL t.case:3  a
+         in  words 23:30:00 k one
+       - state last k two
+       + state last k one
+         out loud k ONE
+       - timer shout.again k +30m
+       + timer shout.again k 2026-01-02T00:30:00Z
+       - state letters k [o] 7
+       + state letters k [o] 1
+       - table names k {}
+       + table names k null
+    FAIL t.case:9  a
+         in  words k two
+       + out loud k TWO
+         state letters k [w] 1
+    ");
+    let file = parsed(text);
+    let ran: Vec<_> = file.cases.iter().map(|case| run(case, &mut Shout::default())).collect();
+    let accepted = accept(text, &file, &ran);
+    assert_snapshot!(accepted, @r"
+    case a
+    in words 23:30:00 k one
+    state last k one
+    out loud k ONE
+    timer shout.again k 2026-01-02T00:30:00Z
+    state letters k [o] 1
+    # stays
+    table names k null
+    in words k two
+    out loud k TWO
+    state letters k [w] 1
+    ");
+    assert_eq!(problems(&accepted), "");
+    assert_snapshot!(problems("case a\nin words k v\nout loud k V\nstate nothing k v\n"), @r"
+    FAIL t.case:2  a
+         in  words k v
+       ! there is no store `nothing`
+    ");
 }
 
 #[test]
@@ -181,19 +285,30 @@ fn errors_name_the_line_and_what_would_be_right() {
         "case a\nin t k v\nretry f 0",
         "case a\n  + h = 1",
         "case a\nin t k v\n  ! reason",
-        "case a\nin t k v\nstate s k v",
-        "case a\ngiven table t k v",
+        "case a\nin t k v\nstate s k",
+        "case a\nin t k v\nstate s null v",
+        "case a\nin t k v\nstate s k [10:00:00,10:01:00) v",
+        "case a\nin t k v\nstate s k [a b] v",
+        "case a\nin t k v\nstate s k like {}",
+        "case a\nin t k v\nlate s k v",
+        "case a\nin t k v\ntimer due k null",
+        "case a\nin t k v\ntimer watch.due k soon",
+        "case a\nin t k v\npause f reason",
+        "case a\ngiven table t k",
+        "case a\ngiven state s k null",
+        "case a\ngiven state s k [null] v",
         "case a\ngiven nothing",
         "case a\ngiven partitions 0",
         "case a\ngiven date today",
         "case a\ngiven config minimum 1",
         "case a\nin t k v\ngiven partitions 2",
+        "case a\nin t k v\nstate s k v\n ! reason",
     ];
     let shown: Vec<_> = errors.iter().map(|text| error(text)).collect();
     assert_snapshot!(shown.join("\n"), @r#"
     t.case:1: a case begins with `case TITLE`: there is none above
     t.case:1: the title is missing: say in a few words what the case shows
-    t.case:2: `foo` is no word of a case: a line begins with case, given, in, at, restart, out, dead, retry, + or !
+    t.case:2: `foo` is no word of a case: a line begins with case, given, in, at, restart, out, dead, retry, pause, state, table, timer, + or !
     t.case:2: the topic is missing
     t.case:2: the key is missing: write null for none
     t.case:2: the value is missing: write null for none, "" for empty (and a key that looks like a time in quotes)
@@ -211,14 +326,25 @@ fn errors_name_the_line_and_what_would_be_right() {
     t.case:3: `{` is not JSON: EOF while parsing an object at line 1 column 1
     t.case:3: `0`: write the attempt's number; the first is 1
     t.case:2: a header comes below the in or out that has it
-    t.case:3: a reason (!) comes once, below the dead or retry that has it
-    t.case:3: `state` needs stores, which this version does not have
-    t.case:2: `given table` needs stores, which this version does not have
-    t.case:2: `given nothing`: write given config, given partitions or given date
+    t.case:3: a reason (!) comes once, below the dead, retry or pause that has it
+    t.case:3: the value is missing: write null for none, "" for empty (and a key that looks like a time in quotes)
+    t.case:3: nothing is kept under the key null
+    t.case:3: `[10:00:00,10:01:00)` is a window, and this version has none
+    t.case:3: `[a`: an entry ends with ] and a blank, as [tea]; quote a key that has either in it
+    t.case:3: `like` is for out only: write the whole value
+    t.case:3: `late` needs windows, which this version does not have
+    t.case:3: `due`: write FUNCTION.TIMER, as watch.due
+    t.case:3: `soon` is no time: write 10:00:00, 2026-01-02T10:00:00Z, +5m or 13 digits of milliseconds
+    t.case:3: `reason` is too much here
+    t.case:2: the value is missing: write null for none, "" for empty (and a key that looks like a time in quotes)
+    t.case:2: `null`: what is not given is not there, so leave the line out
+    t.case:2: a map has no entry under null
+    t.case:2: `given nothing`: write given state, given table, given config, given partitions or given date
     t.case:2: `0` partitions: write a number from 1 to 1000
     t.case:2: `today` is no date: write YYYY-MM-DD
     t.case:2: `minimum`: write FUNCTION.KEY, as hello.minimum
     t.case:3: `given` comes before the first in, at or restart of its case
+    t.case:4: a reason (!) comes once, below the dead, retry or pause that has it
     "#);
 }
 
@@ -257,7 +383,10 @@ fn bytes() -> impl Strategy<Value = Vec<u8>> {
             "\"",
             " a ",
             "#",
-            "!"
+            "!",
+            "[a]",
+            "[a] b",
+            "a]"
         ])
         .prop_map(|text| text.as_bytes().to_vec()),
     ]
@@ -265,6 +394,11 @@ fn bytes() -> impl Strategy<Value = Vec<u8>> {
 
 fn value() -> impl Strategy<Value = Value> {
     prop_oneof![Just(Value::Null), bytes().prop_map(Value::Bytes)]
+}
+
+/// What is not null.
+fn key() -> impl Strategy<Value = Value> {
+    bytes().prop_map(Value::Bytes)
 }
 
 fn want() -> impl Strategy<Value = Want> {
@@ -333,6 +467,14 @@ fn expected() -> impl Strategy<Value = Expected> {
         ),
         ("[a-z_]{1,9}", 1..u32::MAX, any::<Option<String>>())
             .prop_map(|(function, attempt, reason)| Expected::Retry { function, attempt, reason }),
+        ("[a-z_]{1,9}", any::<Option<String>>())
+            .prop_map(|(function, reason)| Expected::Pause { function, reason }),
+        ("[a-z_]{1,9}", key(), prop::option::of(key()), value().prop_map(Want::Exactly))
+            .prop_map(|(store, key, entry, value)| Expected::State { store, key, entry, value }),
+        ("[a-z_]{1,9}", key(), value().prop_map(Want::Exactly))
+            .prop_map(|(table, key, value)| Expected::Table { table, key, value }),
+        ("[a-z_]{1,9}", "[a-z_]{1,9}", key(), prop::option::of(time()))
+            .prop_map(|(function, timer, key, due)| Expected::Timer { function, timer, key, due }),
     ]
 }
 
@@ -346,6 +488,13 @@ fn case() -> impl Strategy<Value = Parts> {
         ("[a-z_]{1,9}", "[a-z_]{1,9}", any::<Option<String>>()).prop_map(
             |(function, key, value)| Given::Config { function, key, value: value.into() }
         ),
+        ("[a-z_]{1,9}", key(), prop::option::of(key()), key())
+            .prop_map(|(store, key, entry, value)| Given::State { store, key, entry, value }),
+        ("[a-z_]{1,9}", key(), value()).prop_map(|(table, key, value)| Given::Table {
+            table,
+            key,
+            value
+        }),
     ];
     let steps = prop::collection::vec((stimulus(), prop::collection::vec(expected(), 0..4)), 0..4);
     ("[a-z]{1,5}( [a-z,:#]{1,5}){0,3}", prop::collection::vec(given, 0..3), steps)
@@ -366,7 +515,7 @@ proptest! {
     }
 
     #[test]
-    fn no_text_panics(text in "(case|given|in|out|dead|retry|at|[+!#\"{]|\\PC{0,5}|[ \n]){0,40}") {
+    fn no_text_panics(text in "(case|given|in|out|dead|retry|at|state|table|timer|pause|[+!\\[\\]#\"{]|\\PC{0,5}|[ \n]){0,40}") {
         let _ = parse("t.case", &text, &no_files);
     }
 }

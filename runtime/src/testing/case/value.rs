@@ -41,6 +41,18 @@ impl Value {
         fmt::from_fn(move |f| self.write(f, Place::Token))
     }
 
+    /// Between brackets: the key of an entry.
+    pub fn bracketed(&self) -> impl fmt::Display {
+        fmt::from_fn(move |f| {
+            f.write_str("[")?;
+            match self {
+                Value::Bytes(bytes) if bytes.contains(&b']') => write_quoted(f, bytes),
+                _ => self.write(f, Place::Token),
+            }?;
+            f.write_str("]")
+        })
+    }
+
     fn write(&self, f: &mut fmt::Formatter<'_>, place: Place) -> fmt::Result {
         match self {
             Value::Null => f.write_str("null"),

@@ -1,0 +1,455 @@
+//! What functions keep, in cases on the task driver and over HTTP.
+#![expect(clippy::unwrap_used, reason = "a test ends where something is not as it must be")]
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, OnceLock},
+    time::{Duration, Instant},
+};
+
+use serde_json::{Value, json};
+use tidemill::{
+    broker::{
+        Broker as _, NewTopic,
+        memory::{Append, MemoryLog},
+    },
+    clock::SystemClock,
+    guest::{Component, Engine, EngineSettings, encode},
+    http::{self, ApiSettings, Client, ClientError, One},
+    manifest::Manifest,
+    metrics::Metrics,
+    record::{Headers, Timestamp},
+    store::{Database, DatabaseSettings},
+    supervisor::{App, AppSettings},
+    testing::case,
+};
+
+fn component(package: &str) -> Component {
+    static LOADED: OnceLock<(Engine, Mutex<BTreeMap<String, Component>>)> = OnceLock::new();
+    let (engine, loaded) = LOADED.get_or_init(|| {
+        (Engine::new(&EngineSettings::with_user_cache()).unwrap(), Mutex::default())
+    });
+    let mut loaded = loaded.lock().unwrap();
+    let load = || engine.load(&encode(&tidemill_guests::module(package)).unwrap()).unwrap();
+    loaded.entry(package.to_owned()).or_insert_with(load).clone()
+}
+
+fn manifest(text: &str) -> Manifest {
+    Manifest::parse(text, "tidemill.toml", &[], &|_| None).unwrap()
+}
+
+/// The code of every function: the guest without the SDK, unless it is called as a ready-made one.
+fn components(manifest: &Manifest) -> BTreeMap<String, Component> {
+    let component = |name: &String| match name.as_str() {
+        "running_total" => component("running-total"),
+        "watch" => component("reminders"),
+        _ => component("guest-raw"),
+    };
+    manifest.functions.keys().map(|name| (name.clone(), component(name))).collect()
+}
+
+/// What is wrong with the cases; nothing where all is right.
+fn wrong(manifest_text: &str, cases: &str) -> String {
+    let manifest = manifest(manifest_text);
+    let components = components(&manifest);
+    let file = case::parse("t.case", cases, &|_| unreachable!("no case names a file")).unwrap();
+    let mut wrong = String::new();
+    for case in &file.cases {
+        match case::start(case, &manifest, &components) {
+            Ok(mut driver) => {
+                for problem in case::run(case, &mut driver).problems(case) {
+                    wrong += &format!("t.case:{}\n{problem}\n", problem.line());
+                }
+            }
+            Err(error) => wrong += &format!("{error}\n"),
+        }
+    }
+    wrong
+}
+
+const KEEPER: &str = r#"
+    app = "keeper"
+    [functions.raw]
+    module = "raw.wasm"
+    inputs = ["in"]
+    outputs = { out = "out" }
+    [stores.value]
+    ttl = "5m"
+    [stores.map]
+    [stores.counter]
+    [tables.users]
+    topic = "people"
+"#;
+
+#[test]
+fn what_is_given_is_there_and_what_is_kept_comes_back_from_the_changelogs() {
+    let cases = r#"
+case state and rows are given, and state is there after the disk is lost
+given state counter k 40
+given state value k hello
+given state map k [tea] 3
+given state map k [cup] 1
+given table users k {"name":"Kay"}
+in    in 10:00:00 k add 2 . 2; map-get 1 . tea; map-delete 1 . cup; map-set 1 . "a" x; row 3 .
+out   out k 42, 3, done, done, {"name":"Kay"}
+state counter k 42
+state map k [tea] 3
+state map k [cup] null
+state map k ["\"a\""] x
+state counter other null
+table users k {"name": "Kay"}
+table users other null
+restart
+state counter k 42
+state map k [tea] 3
+in    in k add 2 . 1
+out   out k 43
+
+case rows come and go while the app runs
+in    people k one
+in    in 10:00:00 k row 3 .
+out   out k one
+in    people k null
+in    in k row 3 .
+out   out k none
+restart
+in    in k row 3 .
+out   out k none
+
+case what is written in one partition is read there
+given partitions 3
+given state counter a 1
+given state counter b 2
+given state counter c 3
+in    in a add 2 . 1
+out   out a 2
+in    in/2 d add 2 . 7
+out   out d 7
+state counter a 2
+state counter b 2
+state counter c 3
+state counter d 7
+restart
+state counter b 2
+state counter d 7
+
+case a value goes when its time is over, also where no record follows
+in    in 10:00:00 k set 0 . v
+out   out k done
+state value k v
+at    10:04:59
+state value k v
+at    10:05:00
+state value k null
+in    in 10:05:00 k get 0 .
+out   out k none
+"#;
+    assert_eq!(wrong(KEEPER, cases), "");
+}
+
+#[test]
+fn timers_fire_in_event_time_and_at_the_end_of_the_inputs_by_the_clock() {
+    let cases = r#"
+case a record makes an earlier timer fire before it
+in    in 10:00:00 k timer-set 4 . 1767261660000 add/2/./5
+out   out k cut false
+timer raw.due k 10:01:00
+in    in 10:00:30 other count 2 .
+out   out other 0
+timer raw.due k 10:01:00
+restart
+timer raw.due k 10:01:00
+at    10:00:59
+at    10:01:30
+dead  raw k add/2/./5
+timer raw.due k null
+"#;
+    assert_eq!(wrong(KEEPER, cases), "");
+}
+
+#[test]
+fn ready_made_functions_do_as_their_cases_say() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    for app in ["functions/running-total", "examples/reminders"] {
+        let folder = folder.join(app);
+        let manifest = std::fs::read_to_string(folder.join("tidemill.toml")).unwrap();
+        for file in std::fs::read_dir(folder.join("cases")).unwrap() {
+            let cases = std::fs::read_to_string(file.unwrap().path()).unwrap();
+            assert_eq!(wrong(&manifest, &cases), "", "{app}");
+        }
+    }
+}
+
+#[test]
+fn what_a_case_gives_must_be_there() {
+    let given = |line: &str| wrong(KEEPER, &format!("case a\n{line}\nin in k get 0 .\n"));
+    let lines = [
+        "given state nothing k v",
+        "given state users k v",
+        "given state map k v",
+        "given state value k [a] v",
+        "given state counter k many",
+        "given table value k v",
+    ];
+    insta::assert_snapshot!(lines.map(given).concat(), @r"
+    the app has no store or table `nothing`; it has `counter`, `map`, `users`, `value`
+    given state users: it is a table: write given table
+    given state map: it is a map: say which entry in brackets, as [tea]
+    given state value: it is no map and has no entries
+    given state counter: `many` is no i64
+    given table value: it is a store: write given state
+    ");
+    let check =
+        |line: &str| wrong(KEEPER, &format!("case a\nin in k set 0 . v\nout out k done\n{line}\n"));
+    let lines = [
+        "state nothing k v",
+        "state map k v",
+        "state users k v",
+        "table value k v",
+        "timer raw.never k null",
+        "state value k w",
+    ];
+    insta::assert_snapshot!(lines.map(check).concat(), @r"
+    t.case:2
+         in  in k set 0 . v
+       ! the app has no store or table `nothing`; it has `counter`, `map`, `users`, `value`
+    t.case:2
+         in  in k set 0 . v
+       ! `map` is a map: say which entry in brackets, as [tea]
+    t.case:2
+         in  in k set 0 . v
+       ! `users` is a table: write table users KEY VALUE
+    t.case:2
+         in  in k set 0 . v
+       ! `value` is a store: write state value KEY VALUE
+    t.case:2
+         in  in k set 0 . v
+       ! the app has no timer `raw.never`; it has `raw.due`
+    t.case:4
+         in  in k set 0 . v
+         out out k done
+       - state value k w
+       + state value k v
+    ");
+}
+
+/// Without time to live: records of a test are older than that.
+fn lasting() -> String {
+    KEEPER.replace("ttl = \"5m\"", "")
+}
+
+/// An app with state that is at work, and its API.
+struct Served {
+    log: MemoryLog,
+    app: One,
+    client: Client,
+    runtime: tokio::runtime::Runtime,
+    _folder: tempfile::TempDir,
+}
+
+impl Served {
+    fn start(partitions: u32) -> Served {
+        let log = MemoryLog::new();
+        for name in ["in", "out", "people"] {
+            let topic = NewTopic {
+                name: name.into(),
+                partitions: Some(partitions),
+                replicas: None,
+                settings: BTreeMap::new(),
+            };
+            log.admin().unwrap().create(&topic).unwrap();
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let manifest = manifest(&lasting());
+        let metrics = Metrics::new();
+        let app = App::start(AppSettings {
+            components: components(&manifest),
+            manifest,
+            broker: Arc::new(log.clone()),
+            create_topics: true,
+            database: Database::open(folder.path(), DatabaseSettings { memory_bytes: 8 << 20 })
+                .unwrap(),
+            workers: 1,
+            metrics: metrics.clone(),
+            clock: Arc::new(SystemClock),
+            observer: None,
+        })
+        .unwrap();
+        let one = One::default();
+        *one.0.lock().unwrap() = Some(app);
+        let listener = http::listen("127.0.0.1:0".parse().unwrap(), None).unwrap();
+        let address = listener.local_addr().unwrap();
+        let router = http::router(ApiSettings {
+            token: None,
+            metrics,
+            log: Some(log.clone()),
+            apps: Arc::new(one.clone()),
+            host: None,
+            upload_bytes_max: 1,
+        });
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .unwrap();
+        runtime.spawn(http::serve(listener, router, std::future::pending()));
+        let client = Client::new(&address.to_string(), None).unwrap();
+        Served { log, app: one, client, runtime, _folder: folder }
+    }
+
+    fn append(&self, topic: &str, key: &[u8], value: &str) {
+        let record = Append {
+            partition: None,
+            key: Some(key),
+            value: Some(value.as_bytes()),
+            headers: Headers::EMPTY,
+            timestamp: Some(Timestamp(1_767_261_600_000)),
+        };
+        self.log.append(topic, &record).unwrap();
+    }
+
+    fn get(&self, path: &str) -> Result<Value, String> {
+        let path = format!("/apps/keeper/{path}");
+        self.runtime.block_on(self.client.get(&path)).map_err(|error| match error {
+            ClientError::Refused(problem) => format!("{} {}", problem.status, problem.detail),
+            other => panic!("{other}"),
+        })
+    }
+
+    /// Asks until the answer is as expected.
+    #[track_caller]
+    fn wait(
+        &self,
+        path: &str,
+        until: impl Fn(&Result<Value, String>) -> bool,
+    ) -> Result<Value, String> {
+        let deadline = Instant::now() + Duration::from_secs(60);
+        loop {
+            let answer = self.get(path);
+            if until(&answer) {
+                return answer;
+            }
+            assert!(Instant::now() < deadline, "{path}: {answer:?}");
+            std::thread::park_timeout(Duration::from_millis(5));
+        }
+    }
+
+    fn stop(self) {
+        let app = self.app.0.lock().unwrap().take().unwrap();
+        app.stop();
+        self.runtime.shutdown_background();
+    }
+}
+
+#[test]
+fn committed_state_is_read_over_http() {
+    let served = Served::start(1);
+    for (key, value) in [("a", 1), ("b", 2), ("c", 3)] {
+        served.append("in", key.as_bytes(), &format!("add 2 . {value}"));
+    }
+    served.append("in", b"a", "map-set 1 . tea 3; map-set 1 . cup {}; set 0 . text");
+    served.append("in", &[0, 255], "add 2 . 9");
+    served.append("people", b"a", "{\"name\":\"Ann\"}");
+    served.wait("stores/counter/keys?key=hex:00ff", Result::is_ok).unwrap();
+    let at = 1_767_261_600_000_i64;
+    let get = |path: &str| served.get(path).unwrap();
+    let counter = |key: Value, value: i64| json!({ "key": key, "partition": 0, "timestamp": at, "value": value });
+    assert_eq!(get("stores/counter/keys/a"), counter(json!("a"), 1));
+    assert_eq!(get("stores/counter/keys/hex:00ff"), counter(json!({ "base64": "AP8=" }), 9));
+    assert_eq!(get("stores/value/keys/a")["value"], "text");
+    served.wait("stores/users/keys/a", Result::is_ok).unwrap();
+
+    let all = get("stores/counter/keys");
+    let expected = [
+        counter(json!({ "base64": "AP8=" }), 9),
+        counter(json!("a"), 1),
+        counter(json!("b"), 2),
+        counter(json!("c"), 3),
+    ];
+    assert_eq!(all, json!({ "entries": expected }));
+    let first = get("stores/counter/keys?limit=2");
+    assert_eq!(first["entries"], json!(expected[..2]));
+    let next = first["next"].as_str().unwrap();
+    assert_eq!(
+        get(&format!("stores/counter/keys?limit=2&cursor={next}")),
+        json!({ "entries": expected[2..] })
+    );
+    assert_eq!(get("stores/counter/keys?from=b&to=c")["entries"], json!([expected[2]]));
+    assert_eq!(get("stores/counter/keys?prefix=c")["entries"], json!([expected[3]]));
+    assert_eq!(get("stores/map/keys"), json!({ "entries": [{ "key": "a", "partition": 0 }] }));
+
+    let entry = |key: &str, value: &str| json!({ "key": key, "partition": 0, "timestamp": at, "value": value });
+    let entries = json!([entry("cup", "{}"), entry("tea", "3")]);
+    assert_eq!(get("stores/map/keys/a/entries")["entries"], entries);
+    assert_eq!(get("stores/map/keys/a"), json!({ "key": "a", "partition": 0, "entries": entries }));
+    assert_eq!(get("stores/map/keys/a/entries?from=d")["entries"], json!([entry("tea", "3")]));
+    assert_eq!(get("stores/map/keys/a/entries?to=d")["entries"], json!([entry("cup", "{}")]));
+    let one = get("stores/map/keys/a/entries?limit=1");
+    let next = one["next"].as_str().unwrap();
+    let rest = get(&format!("stores/map/keys/a/entries?cursor={next}"));
+    assert_eq!(rest, json!({ "entries": [entry("tea", "3")] }));
+    assert_eq!(get("stores/map/keys/b/entries"), json!({ "entries": [] }));
+
+    let paths = [
+        "stores/counter/keys/z",
+        "stores/map/keys/z",
+        "stores/nothing/keys/a",
+        "stores/counter/keys/a/entries",
+        "stores/counter/keys?limit=0",
+        "stores/counter/keys?cursor=x",
+        "stores/counter/keys?form=a",
+    ];
+    let problems: Vec<String> = paths.map(|path| served.get(path).unwrap_err()).into();
+    insta::assert_snapshot!(problems.join("\n"), @r#"
+    404 `counter` has nothing under "z"
+    404 `map` has nothing under "z"
+    404 the app has no store or table `nothing`; it has `counter`, `map`, `users`, `value`
+    400 `counter` is no map: a key of it has no entries
+    400 limit=0: expected a number from 1 to 10000
+    400 cursor=x: expected what the page before has as `next`
+    400 unknown parameter `form`; known here: limit, from, to, prefix, cursor, and key alone
+    "#);
+    served.stop();
+}
+
+#[test]
+fn a_key_that_is_elsewhere_says_so() {
+    let served = Served::start(2);
+    served.append("in", b"a", "add 2 . 1");
+    served.wait("stores/counter/keys/a", Result::is_ok).unwrap();
+    // A second member takes one of the two partitions over.
+    let folder = tempfile::tempdir().unwrap();
+    let manifest = manifest(&lasting());
+    let other = App::start(AppSettings {
+        components: components(&manifest),
+        manifest,
+        broker: Arc::new(served.log.clone()),
+        create_topics: true,
+        database: Database::open(folder.path(), DatabaseSettings { memory_bytes: 8 << 20 })
+            .unwrap(),
+        workers: 1,
+        metrics: Metrics::new(),
+        clock: Arc::new(SystemClock),
+        observer: None,
+    })
+    .unwrap();
+    let keys = ["a", "b", "c", "d", "e"];
+    let elsewhere = |served: &Served| {
+        let answers = keys.map(|key| served.get(&format!("stores/counter/keys/{key}")));
+        answers.into_iter().filter_map(Result::err).find(|error| error.starts_with("421"))
+    };
+    let deadline = Instant::now() + Duration::from_secs(60);
+    let error = loop {
+        if let Some(error) = elsewhere(&served) {
+            break error;
+        }
+        assert!(Instant::now() < deadline, "no key went elsewhere");
+        std::thread::park_timeout(Duration::from_millis(5));
+    };
+    assert!(
+        error.ends_with("of `counter`, where this key belongs, is not at work on this host"),
+        "{error}"
+    );
+    other.stop();
+    served.stop();
+}
