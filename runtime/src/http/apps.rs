@@ -17,7 +17,7 @@ use crate::{
     manifest::{APP_NAME, AppName, FILE_NAME},
     registry::StoredModule,
     supervisor::{
-        self, App,
+        self, App, Stores,
         host::{self, AppReport, AppState, Deployment, Host, State as LifeState},
     },
 };
@@ -33,6 +33,12 @@ pub trait Apps: Send + Sync {
     /// One of them in full.
     fn report(&self, name: &str) -> Option<AppReport>;
 
+    /// What functions of one of them keep, while it is at work.
+    fn stores(&self, name: &str) -> Option<Stores>;
+
+    /// Has the paused tasks of one of them try again. Whether it is at work.
+    fn resume(&self, name: &str) -> bool;
+
     /// Whether the process does its work, or why not.
     ///
     /// # Errors
@@ -47,6 +53,14 @@ impl Apps for Host {
 
     fn report(&self, name: &str) -> Option<AppReport> {
         self.app(&AppName::parse(name)?).ok()
+    }
+
+    fn stores(&self, name: &str) -> Option<Stores> {
+        self.with_app(name, App::stores)
+    }
+
+    fn resume(&self, name: &str) -> bool {
+        self.with_app(name, App::resume).is_some()
     }
 
     fn ready(&self) -> Result<(), String> {
@@ -75,6 +89,14 @@ impl Apps for One {
 
     fn report(&self, name: &str) -> Option<AppReport> {
         self.with(|app| (app.name() == name).then(|| report(app)))?
+    }
+
+    fn stores(&self, name: &str) -> Option<Stores> {
+        self.with(|app| (app.name() == name).then(|| app.stores()))?
+    }
+
+    fn resume(&self, name: &str) -> bool {
+        self.with(|app| (app.name() == name).then(|| app.resume())).flatten().is_some()
     }
 
     fn ready(&self) -> Result<(), String> {
@@ -179,7 +201,7 @@ pub(super) async fn delete(
     Ok(StatusCode::NO_CONTENT)
 }
 
-fn no_app(name: &str) -> Problem {
+pub(super) fn no_app(name: &str) -> Problem {
     Problem::not_found(format!("there is no app `{name}`"))
 }
 

@@ -7,6 +7,8 @@
 //! | `GET /openapi.json` | this API in full |
 //! | `GET /functions`, `PUT`, `GET`, `DELETE /functions/{name}` | uploaded components |
 //! | `GET /apps`, `PUT`, `GET`, `DELETE /apps/{app}`, `GET /apps/{app}/status` | manifests at work |
+//! | `POST /apps/{app}/resume` | paused tasks try again |
+//! | `GET /apps/{app}/stores/{store}/keys`, `…/keys/{key}`, `…/keys/{key}/entries` | what functions keep |
 //! | `GET /topics`, `POST`, `GET /topics/{topic}/records` | the embedded log |
 //!
 //! Every error is a problem document (RFC 9457). The data path never waits on anything here: handlers read what apps
@@ -37,6 +39,7 @@ mod functions;
 mod health;
 mod problem;
 mod server;
+mod stores;
 #[cfg(test)]
 mod tests;
 mod topics;
@@ -124,6 +127,10 @@ fn routes() -> Vec<Route> {
         route(Method::GET, "/apps/{app}", apps::get),
         route(Method::DELETE, "/apps/{app}", apps::delete),
         route(Method::GET, "/apps/{app}/status", apps::status),
+        route(Method::POST, "/apps/{app}/resume", stores::resume),
+        route(Method::GET, "/apps/{app}/stores/{store}/keys", stores::keys),
+        route(Method::GET, "/apps/{app}/stores/{store}/keys/{key}", stores::key),
+        route(Method::GET, "/apps/{app}/stores/{store}/keys/{key}/entries", stores::entries),
         route(Method::GET, "/topics", topics::list),
         route(Method::POST, "/topics/{topic}/records", topics::append),
         route(Method::GET, "/topics/{topic}/records", topics::read),
