@@ -20,7 +20,9 @@ mod new;
 mod place;
 mod produce;
 mod properties;
+mod query;
 mod remote;
+mod resume;
 mod run;
 mod serve;
 mod single;
@@ -57,6 +59,8 @@ enum Command {
     Deploy(deploy::Args),
     List(list::Args),
     Status(status::Args),
+    State(query::Args),
+    Resume(resume::Args),
     Delete(delete::Args),
     Produce(produce::Args),
     Consume(consume::Args),
@@ -75,6 +79,8 @@ impl Command {
             Command::Deploy(args) => args.run(),
             Command::List(args) => args.run(),
             Command::Status(args) => args.run(),
+            Command::State(args) => args.run(),
+            Command::Resume(args) => args.run(),
             Command::Delete(args) => args.run(),
             Command::Produce(args) => args.run(),
             Command::Consume(args) => args.run(),

@@ -24,8 +24,6 @@ use crate::{
     supervisor::host::{Host, HostSettings, Properties},
 };
 
-/// Memory for state, over all apps.
-const STATE_MEMORY: usize = 256 << 20;
 /// Apps that could not be started are tried again this often.
 const RETRY_EVERY: Duration = Duration::from_secs(5);
 
@@ -52,6 +50,9 @@ pub(super) struct Args {
     /// The largest upload that is taken
     #[arg(long, value_name = "SIZE", default_value_t = ByteSize(UPLOAD_BYTES_MAX as u64))]
     max_upload: ByteSize,
+    /// Memory for the state of all apps: cache and write buffers
+    #[arg(long, value_name = "SIZE", default_value_t = ByteSize::mib(256), value_parser = state_memory)]
+    state_memory: ByteSize,
     /// Worker threads of each app [default: as many as cores]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     workers: Option<u16>,
@@ -76,6 +77,11 @@ fn address(text: &str) -> Result<SocketAddr, String> {
         .ok_or_else(|| "expected an address and a port, such as 127.0.0.1:8080".to_owned())
 }
 
+fn state_memory(text: &str) -> Result<ByteSize, String> {
+    let size = text.parse().ok().filter(|size| *size >= ByteSize::mib(8));
+    size.ok_or_else(|| "expected a size of 8MiB or more, such as 256MiB".to_owned())
+}
+
 impl Args {
     pub(super) fn run(self) -> anyhow::Result<()> {
         let token = Token::find(self.token_file.as_deref())?;
@@ -84,7 +90,7 @@ impl Args {
         let listener = listen(self.listen, token.as_ref())?;
         let log = MemoryLog::new();
         let metrics = Metrics::new();
-        let state = State::in_data(data.path(), STATE_MEMORY)?;
+        let state = State::in_data(data.path(), bytes(self.state_memory))?;
         let host = Arc::new(self.host(&data, &log, &metrics, &state)?);
         let router = router(ApiSettings {
             token,
@@ -92,7 +98,7 @@ impl Args {
             log: Some(log),
             apps: host.clone(),
             host: Some(host.clone()),
-            upload_bytes_max: usize::try_from(self.max_upload.as_u64()).unwrap_or(usize::MAX),
+            upload_bytes_max: bytes(self.max_upload),
         });
         let address = listener.local_addr().context("cannot tell where it listens")?;
         let runtime = super::runtime()?;
@@ -161,6 +167,10 @@ impl Args {
             clock: Arc::new(SystemClock),
         }))
     }
+}
+
+fn bytes(size: ByteSize) -> usize {
+    usize::try_from(size.as_u64()).unwrap_or(usize::MAX)
 }
 
 /// A connection's properties, without those that are Tidemill's own.

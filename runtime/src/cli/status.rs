@@ -59,10 +59,17 @@ pub(super) fn state(report: &Value) -> String {
     let troubled =
         report["report"]["trouble"].as_array().is_some_and(|trouble| !trouble.is_empty());
     match state {
-        "running" if troubled => "DEGRADED".to_owned(),
+        "running" if troubled || is_paused(report) => "DEGRADED".to_owned(),
         "running" | "starting" => state.to_owned(),
         _ => state.to_uppercase(),
     }
+}
+
+/// Whether a task stands still until somebody has it go on.
+fn is_paused(report: &Value) -> bool {
+    let partitions = report["report"]["partitions"].as_array().into_iter().flatten();
+    let mut waiting = partitions.filter_map(|partition| partition["waiting"].as_str());
+    waiting.any(|waiting| waiting.starts_with("paused: "))
 }
 
 fn show(report: &Value) -> String {
@@ -113,6 +120,13 @@ fn show(report: &Value) -> String {
         }
         lines.push('\n');
     }
+    if is_paused(report) {
+        let _ = writeln!(
+            lines,
+            "  paused tasks go on with other code, or try again: tidemill resume {}",
+            text(&report["name"])
+        );
+    }
     lines
 }
 
@@ -141,6 +155,18 @@ mod tests {
           settle 9a02d7  in 5  out 4  retries 0  dead letters 1
             last failure: trap: panicked at src/lib.rs:21  user_trades/3@88121
           user_trades/3  at 10 of 12  settle: again in 2s
+        ");
+        let paused = json!({ "topic": "in", "partition": 0, "position": 10, "end": 12,
+            "waiting": "paused: watch: state: value is not JSON" });
+        let restoring = json!({ "topic": "in", "partition": 1, "position": 7, "end": 7,
+            "waiting": "restoring total: 1000 of 5000 records" });
+        let report = json!({ "name": "a", "version": 1, "state": "running", "functions": [],
+            "report": { "lag": 2, "functions": {}, "partitions": [paused, restoring] } });
+        insta::assert_snapshot!(show(&report), @r"
+        a v1 DEGRADED  lag 2
+          in/0  at 10 of 12  paused: watch: state: value is not JSON
+          in/1  at 7 of 7  restoring total: 1000 of 5000 records
+          paused tasks go on with other code, or try again: tidemill resume a
         ");
         let waiting = json!({ "name": "a", "version": 1, "state": "waiting", "reason": "no broker answers", "functions": [] });
         insta::assert_snapshot!(show(&waiting), @r"
