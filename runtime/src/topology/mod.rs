@@ -252,7 +252,12 @@ impl SubTopology {
             });
             bound.map(|(_, slot)| Codecs {
                 entry: if slot.role == Role::Map { slot.key.clone() } else { String::new() },
-                value: slot.value.clone(),
+                // Whatever the code calls it, the host counts in 64 bits.
+                value: if slot.role == Role::Counter {
+                    "i64".to_owned()
+                } else {
+                    slot.value.clone()
+                },
             })
         })
     }
