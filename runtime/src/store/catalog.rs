@@ -256,7 +256,7 @@ impl Inner {
         Ok(found)
     }
 
-    /// Adds to `writes` that a store partition is to go. Answers whether there was anything.
+    /// Adds to `writes` that a store partition is to go.
     pub(super) fn remove(&self, store: u32, partition: u32, writes: &mut WriteBatch) {
         let prefix = keys::prefix(store, partition);
         for family in [Family::Kv, Family::Timer] {

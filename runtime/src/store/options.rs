@@ -17,8 +17,8 @@ const MEMORY_BYTES_MIN: usize = 8 << 20;
 pub(super) fn open(path: &Path, settings: DatabaseSettings) -> Result<DB, rocksdb::Error> {
     let memory = settings.memory_bytes.max(MEMORY_BYTES_MIN);
     let cache = Cache::new_hyper_clock_cache(memory, 0);
-    // Memtables count in the cache, so `memory` is all there is. A third of it for them lets often written keys be
-    // overwritten in memory. Writers do not stall at the limit: a flush begins before it.
+    // Memtables count in the cache, so `memory` is all there is; a third of it for those that are filled and those that
+    // are being written to disk. Writers do not stall at the limit: a flush begins before it.
     let buffers =
         WriteBufferManager::new_write_buffer_manager_with_cache(memory / 3, false, cache.clone());
     let database = of_database(&buffers, memory);
@@ -41,7 +41,6 @@ fn of_database(buffers: &WriteBufferManager, memory: usize) -> Options {
     options.set_write_buffer_manager(buffers);
     let cores = std::thread::available_parallelism().map_or(2, usize::from);
     options.set_max_background_jobs(i32::try_from(cores.clamp(2, 8)).unwrap_or(2));
-    // One compaction of a large store may use the cores that are there.
     options.set_bytes_per_sync(1 << 20);
     options.set_log_level(LogLevel::Warn);
     options.set_keep_log_file_num(2);
@@ -69,12 +68,14 @@ fn of_family(family: Option<Family>, cache: &Cache, memory: usize) -> Options {
     }
     let mut options = Options::default();
     options.set_block_based_table_factory(&blocks);
-    // The budget of all memtables decides when they are flushed, not the size of one.
-    options.set_write_buffer_size(memory / 3);
+    // Larger ones would be written less often, and searched more slowly: they outgrow the processor's caches.
+    options.set_write_buffer_size(memory / 8);
     options.set_max_write_buffer_number(4);
-    // Reads of keys that are not in the memtable need not search it.
-    options.set_memtable_prefix_bloom_ratio(0.05);
-    options.set_memtable_whole_key_filtering(true);
+    if family != Some(Family::Meta) {
+        // Reads of keys that are not in the memtable need not search it.
+        options.set_memtable_prefix_bloom_ratio(0.05);
+        options.set_memtable_whole_key_filtering(true);
+    }
     // The two youngest levels are short-lived.
     let mut levels = vec![DBCompressionType::Lz4; 7];
     levels[..2].fill(DBCompressionType::None);

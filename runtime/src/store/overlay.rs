@@ -20,7 +20,8 @@ use crate::record::Timestamp;
 pub(super) struct Overlay {
     open: Vec<Layer>,
     sealed: Vec<Layer>,
-    /// The keys of the sealed layer whose writes stand, in the order of stores and first writes.
+    /// The keys of the sealed layer whose writes stand, in the order of stores and keys: RocksDB takes a batch in
+    /// that order in a third of the time.
     log: Vec<(u32, u32)>,
     is_sealed: bool,
     undo: Vec<Undo>,
@@ -166,9 +167,12 @@ impl Overlay {
         std::mem::swap(&mut self.open, &mut self.sealed);
         self.is_sealed = true;
         for (store, layer) in (0..).zip(&self.sealed) {
+            let from = self.log.len();
             let entries = (0..).zip(layer.entries());
             let touched = entries.filter(|(_, entry)| entry.slot.seen().is_some());
             self.log.extend(touched.map(|(entry, _)| (store, entry)));
+            self.log[from..]
+                .sort_unstable_by(|(_, a), (_, b)| layer.suffix(*a).cmp(layer.suffix(*b)));
         }
     }
 

@@ -89,7 +89,7 @@ impl TableState {
         Ok(())
     }
 
-    /// Takes in records of a partition, with the position behind them. Answers how many rows were written.
+    /// Takes in records of a partition, with the position behind them. Answers how many have a key.
     ///
     /// # Errors
     /// What the disk says.

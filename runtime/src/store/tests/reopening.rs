@@ -139,3 +139,57 @@ fn records_of_an_unknown_format_are_refused() {
     let told = state.restore(0, "id", &records(&[(None, None)]), Position(1), at(0)).unwrap_err();
     assert!(told.to_string().contains("has no key"), "{told}");
 }
+
+#[test]
+fn a_disk_that_fails_is_an_error_and_costs_nothing_committed() {
+    let (folder, database) = fresh();
+    let stores = [spec("c", Kind::Counter)];
+    let mut state = task(&database, &stores);
+    state.add(0, 0, b"a", 1, at(0)).unwrap().unwrap();
+    commit(&database, &mut state);
+    database.flush().unwrap();
+    let kept = crashed(folder.path());
+    state.add(0, 0, b"a", 1, at(0)).unwrap().unwrap();
+    let log = commit(&database, &mut state);
+    fs::remove_dir_all(folder.path()).unwrap();
+    let told = database.flush().unwrap_err().to_string();
+    assert!(told.contains(&folder.path().display().to_string()), "{told}");
+    state.add(0, 0, b"a", 1, at(0)).unwrap().unwrap();
+    state.seal(&Progress::default());
+    let mut batch = database.batch();
+    state.commit(&mut batch, &[], at(0));
+    assert!(
+        database.write(batch).is_err(),
+        "after a failure nothing is taken that may not reach the disk"
+    );
+    // What was committed is in the changelog, and comes from there.
+    let mut state = task(&open(kept.path()), &stores);
+    assert_eq!(state.count(0, b"a", at(0)).unwrap(), 1);
+    let suffix: Vec<OwnedRecord> =
+        log.into_iter().map(|(_, key, value)| (Some(key), value)).collect();
+    state.restore(0, "id", &records(&suffix), Position(2), at(0)).unwrap();
+    assert_eq!(state.count(0, b"a", at(0)).unwrap(), 2);
+}
+
+#[test]
+fn of_a_key_the_last_record_counts() {
+    let (_folder, database) = fresh();
+    let mut state = task(&database, &[spec("v", Kind::Value)]);
+    let value = |byte| {
+        let mut bytes = Vec::new();
+        value::encode(at(0), &[byte], &mut bytes);
+        Some(bytes)
+    };
+    let key = |byte| Some(vec![byte]);
+    let log = [
+        (key(2), value(1)),
+        (key(1), value(2)),
+        (key(2), value(3)),
+        (key(3), value(4)),
+        (key(1), None),
+        (key(2), value(5)),
+    ];
+    assert_eq!(state.restore(0, "id", &records(&log), Position(6), at(0)).unwrap(), 6);
+    let found = [1, 2, 3].map(|key| state.get(0, &[key], at(0)).unwrap());
+    assert_eq!(found, [None, Some(vec![5]), Some(vec![4])]);
+}
