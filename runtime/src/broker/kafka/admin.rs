@@ -26,6 +26,8 @@ use crate::{
 
 /// How long to wait for an answer.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// How long to wait for one broker of several.
+const ONE_BROKER: Duration = Duration::from_secs(2);
 /// How long a made topic may take to be known to all brokers, and how often to ask.
 const SETTLING: Duration = Duration::from_secs(15);
 const SETTLING_STEP: Duration = Duration::from_millis(20);
@@ -77,9 +79,27 @@ impl KafkaAdmin {
 
     fn describe(&self, names: &[&str]) -> Result<Vec<Topic>, Error> {
         self.insist(|| {
-            topics::describe(self.client.inner().native_ptr(), names, PATIENCE)
+            topics::describe(self.client.inner().native_ptr(), names, None, PATIENCE)
                 .map_err(|failure| self.failed_question(failure))
         })
+    }
+
+    /// A topic as each broker knows it. Those that do not answer are passed over: they learn of it before they serve.
+    fn everywhere(&self, name: &str) -> Result<Vec<Option<Topic>>, Error> {
+        let client = self.client.inner();
+        let metadata = self.insist(|| {
+            let metadata = client.fetch_metadata(Some(name), PATIENCE);
+            metadata.map_err(|error| self.failed_client(&error))
+        })?;
+        let mut known = Vec::new();
+        for broker in metadata.brokers() {
+            match topics::describe(client.native_ptr(), &[name], Some(broker.id()), ONE_BROKER) {
+                Ok(mut found) => known.push(found.pop()),
+                Err(Failure::Request(_)) => {}
+                Err(Failure::One(error)) => return Err(error),
+            }
+        }
+        Ok(known)
     }
 
     /// Which of these does not exist: librdkafka only says that one does not.
@@ -151,7 +171,11 @@ impl Admin for KafkaAdmin {
     }
 
     fn topic(&self, name: &str) -> Result<Option<Topic>, Error> {
-        Ok(self.describe(&[name])?.pop())
+        // One that was just made is not known to every broker yet.
+        Ok(match self.describe(&[name])?.pop() {
+            None => self.everywhere(name)?.into_iter().flatten().next(),
+            found => found,
+        })
     }
 
     fn setting(&self, topic: &str, name: &str) -> Result<Option<String>, Error> {
@@ -200,7 +224,7 @@ impl Admin for KafkaAdmin {
                 None => Err(self.failed(Code::OperationTimedOut)),
             }
         })?;
-        self.settle(name, || Ok(self.topic(name)?.is_some()))
+        self.settle(name, || Ok(self.everywhere(name)?.iter().all(Option::is_some)))
     }
 
     fn delete(&self, topic: &str) -> Result<(), Error> {
@@ -213,7 +237,7 @@ impl Admin for KafkaAdmin {
                 None => Err(self.failed(Code::OperationTimedOut)),
             }
         })?;
-        self.settle(topic, || Ok(self.topic(topic)?.is_none()))
+        self.settle(topic, || Ok(self.everywhere(topic)?.iter().all(Option::is_none)))
     }
 
     fn positions(

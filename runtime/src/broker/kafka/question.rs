@@ -55,6 +55,17 @@ impl Options {
         self.0
     }
 
+    /// Asks this broker; else it is one that the cluster calls its controller, another one from time to time.
+    pub fn set_broker(&self, broker: i32) {
+        #[expect(
+            unsafe_code,
+            reason = "the options are ours, and so is an error's text, which is not asked for"
+        )]
+        unsafe {
+            sys::rd_kafka_AdminOptions_set_broker(self.0, broker, ptr::null_mut(), 0);
+        }
+    }
+
     pub fn set_isolation(&self, isolation: Isolation) {
         let level = match isolation {
             Isolation::ReadUncommitted => {

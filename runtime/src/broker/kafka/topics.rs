@@ -17,10 +17,11 @@ use crate::broker::{Error, Topic};
 /// What brokers before 2.8 answer: sixteen zeros.
 const NO_ID: &str = "AAAAAAAAAAAAAAAAAAAAAA";
 
-/// These topics, in any order, without those that do not exist.
+/// These topics, in any order, without those that do not exist, as this broker knows them, or any.
 pub(super) fn describe(
     client: *mut RDKafka,
     names: &[&str],
+    broker: Option<i32>,
     patience: Duration,
 ) -> Result<Vec<Topic>, Failure> {
     // What holds a zero, or nothing, is no topic's name, and the client would refuse the question.
@@ -35,6 +36,9 @@ pub(super) fn describe(
     let queue = Queue::answers(client);
     let options =
         Options::new(client, sys::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_DESCRIBETOPICS, patience);
+    if let Some(broker) = broker {
+        options.set_broker(broker);
+    }
     let mut pointers: Vec<*const c_char> = names.iter().map(|name| name.as_ptr()).collect();
     #[expect(unsafe_code, reason = "names and options are copied, the queue is waited for")]
     unsafe {
