@@ -25,6 +25,11 @@ const PAGE_ENTRIES_MAX: usize = 1000;
 const PAGE_BYTES_MAX: usize = 1 << 20;
 /// Bytes of a key of a map, or of one that a table is asked for.
 const KEY_BYTES_MAX: usize = 64 << 10;
+/// Bytes that a turn may write: they wait in memory for the end of the transaction, and can be undone until the turn is
+/// over. A turn of several rows that comes to more is split.
+const WRITTEN_BYTES_MAX: usize = 64 << 20;
+/// What a write takes beside its key and value.
+const WRITE_BYTES: usize = 64;
 
 /// The state of a task as its functions see it; nothing where the task keeps none.
 #[derive(Default)]
@@ -48,6 +53,8 @@ pub(super) struct Inner {
     cut: Option<u32>,
     bindings: Arc<[Option<Binding>]>,
     value_bytes_max: usize,
+    /// In this turn.
+    written_bytes: usize,
     entries: Vec<Place>,
     /// The keys of the entries, one behind the other.
     keys: Vec<u8>,
@@ -129,6 +136,7 @@ impl Scope {
             cut: None,
             bindings: Arc::default(),
             value_bytes_max: usize::MAX,
+            written_bytes: 0,
             entries: Vec::new(),
             keys: Vec::new(),
             current: 0,
@@ -214,6 +222,12 @@ impl Scope {
     /// Rows from here on are not to be handled in this turn: a timer falls due before.
     pub fn cut(&self) -> Option<u32> {
         self.inner.as_ref().and_then(|inner| inner.cut)
+    }
+
+    /// Whether the call was ended because the turn writes too much, which is not the entry's doing alone where the turn
+    /// has other rows.
+    pub fn is_crowded(&self) -> bool {
+        self.inner.as_ref().is_some_and(|inner| inner.written_bytes > WRITTEN_BYTES_MAX)
     }
 
     /// What the disk said, where that ended the call with [`Fault::Storage`].
@@ -367,6 +381,7 @@ impl Inner {
     fn begin(&mut self) {
         self.at.clear();
         self.fired.clear();
+        self.written_bytes = 0;
         self.cut = None;
     }
 
@@ -449,9 +464,16 @@ impl Inner {
         }
     }
 
-    fn check_value(&mut self, entry: u32, store: Option<usize>, bytes: usize) -> Result<(), Fault> {
-        if bytes <= self.value_bytes_max {
+    /// Before a write of so many bytes to a store, or, without one, of a timer.
+    fn check_write(&mut self, entry: u32, store: Option<usize>, bytes: usize) -> Result<(), Fault> {
+        self.written_bytes += bytes + WRITE_BYTES;
+        if bytes <= self.value_bytes_max && self.written_bytes <= WRITTEN_BYTES_MAX {
             return Ok(());
+        }
+        if bytes <= self.value_bytes_max {
+            let limit = size(WRITTEN_BYTES_MAX);
+            let message = format!("it writes more than {limit} of state");
+            return Err(self.blame(entry, Fault::Trap { message }));
         }
         let what = store.map_or("a timer", |store| &self.stores[store].name);
         let (bytes, limit) = (size(bytes), size(self.value_bytes_max));
@@ -478,7 +500,7 @@ impl Inner {
     pub(super) fn put(&mut self, slot: u32, entry: u32, value: Option<&[u8]>) -> Result<(), Fault> {
         let store = self.store(slot, Kind::Value)?;
         let at = self.at(entry)?;
-        self.check_value(entry, Some(store), value.map_or(0, <[u8]>::len))?;
+        self.check_write(entry, Some(store), value.map_or(0, <[u8]>::len))?;
         self.state.put(at.row, store, &self.keys[at.key], value, at.time);
         Ok(())
     }
@@ -492,6 +514,7 @@ impl Inner {
     pub(super) fn add(&mut self, slot: u32, entry: u32, delta: i64) -> Result<i64, Fault> {
         let store = self.store(slot, Kind::Counter)?;
         let at = self.at(entry)?;
+        self.check_write(entry, Some(store), 0)?;
         let added = self.state.add(at.row, store, &self.keys[at.key], delta, at.time);
         let added = disk(&mut self.broken, added)?;
         added.map_err(|overflow| {
@@ -522,7 +545,8 @@ impl Inner {
         let store = self.store(slot, Kind::Map)?;
         let at = self.at(entry)?;
         self.check_key(entry, store, key.len())?;
-        self.check_value(entry, Some(store), value.map_or(0, <[u8]>::len))?;
+        self.written_bytes += key.len();
+        self.check_write(entry, Some(store), value.map_or(0, <[u8]>::len))?;
         self.state.map_put(at.row, store, &self.keys[at.key], key, value, at.time);
         Ok(())
     }
@@ -590,7 +614,7 @@ impl Inner {
     ) -> Result<bool, Fault> {
         let timer = self.timer_of(slot)?;
         let at = self.at(entry)?;
-        self.check_value(entry, None, payload.len())?;
+        self.check_write(entry, None, payload.len())?;
         if due < 0 {
             let message =
                 format!("a timer cannot be due at {due}: milliseconds since 1970 are right");

@@ -35,7 +35,7 @@ use crate::{
 };
 use buffer::{Buffer, Chunk};
 use failure::Suspect;
-use process::{NodeTally, Stop, Walk, Walked};
+use process::{End, NodeTally, Stop, Walk};
 use time::Latest;
 use timers::Owner;
 
@@ -347,14 +347,14 @@ impl Task {
             tallies: &mut self.tallies,
         };
         match walk.run(chunk) {
-            Walked::Narrow { node, limit, reason } => {
+            Err(End::Narrow { node, limit, reason }) => {
                 tracing::debug!(function = &*self.part.nodes[node].name, limit, %reason, "looking for the record");
                 self.limit = limit;
                 self.keep(0);
                 Ok(Turn::Worked { effects: Effects::default(), failed: None })
             }
-            Walked::Storage(error) => Err(error),
-            Walked::Done { effects, stop } => self.conclude(effects, stop, now),
+            Err(End::Storage(error)) => Err(error),
+            Ok((effects, stop)) => self.conclude(effects, stop, now),
         }
     }
 

@@ -45,12 +45,10 @@ pub(super) struct Intermediate {
     pub(super) value: Option<Vec<u8>>,
 }
 
-/// What became of a chunk.
-pub(super) enum Walked {
-    /// The rows before `stop`, or all, have effects.
-    Done { effects: Effects, stop: Option<Stop> },
-    /// A call ended without an answer for the rows before the one at fault, or which that is is not known: nothing
-    /// counts, and the next turn is to take so many rows.
+/// Why nothing became of a chunk.
+pub(super) enum End {
+    /// A call ended without an answer for the rows before the one at fault, or which that is is not known: the next turn
+    /// is to take so many rows.
     Narrow { node: usize, limit: usize, reason: Reason },
     /// The state cannot be read or written.
     Storage(store::Error),
@@ -114,8 +112,8 @@ pub(super) struct Walk<'a> {
 }
 
 impl Walk<'_> {
-    /// Sends a chunk through all nodes.
-    pub(super) fn run(mut self, chunk: Chunk) -> Walked {
+    /// Sends a chunk through all nodes. The rows before the stop, or before the cut, or all, have effects.
+    pub(super) fn run(mut self, chunk: Chunk) -> Result<(Effects, Option<Stop>), End> {
         let mut visits: Vec<Visit> = self.part.nodes.iter().map(|_| Visit::default()).collect();
         let mut bytes = Vec::new();
         let mut stop = self.enter(&chunk, &mut visits);
@@ -131,14 +129,9 @@ impl Walk<'_> {
             {
                 became.insert((entry.giver, entry.cause, node), index);
             }
-            match self.call(node, &chunk, &mut visit, &mut bytes) {
-                Ok(Some(earlier)) => stop = Some(earlier),
-                Ok(None) => {}
-                Err(end) => return end,
-            }
-            if let Some(earlier) = self.hand_on(node, &visit, &mut visits, &bytes, &chunk) {
-                stop = Some(earlier);
-            }
+            let stopped = self.call(node, &chunk, &mut visit, &mut bytes)?;
+            let strayed = self.hand_on(node, &visit, &mut visits, &bytes, &chunk);
+            stop = strayed.or(stopped).or(stop);
             visits[node] = visit;
         }
         let cut = self.scope.cut().map_or(chunk.rows.len(), |cut| cut as usize);
@@ -146,10 +139,7 @@ impl Walk<'_> {
         let handled = stop.as_ref().map_or(cut, |stop| stop.row);
         let outputs = self.flatten(&visits, &became, handled);
         self.count(&visits, handled, &chunk, &bytes);
-        Walked::Done {
-            effects: Effects { chunk, bytes, outputs, positions: Vec::new(), handled },
-            stop,
-        }
+        Ok((Effects { chunk, bytes, outputs, positions: Vec::new(), handled }, stop))
     }
 
     /// Brings source records to the nodes that read their topic, and timers to those that have them.
@@ -205,7 +195,7 @@ impl Walk<'_> {
         chunk: &Chunk,
         visit: &mut Visit,
         bytes: &mut Vec<u8>,
-    ) -> Result<Option<Stop>, Walked> {
+    ) -> Result<Option<Stop>, End> {
         let Visit { entries, ranges, emitted } = visit;
         let mut from = 0;
         loop {
@@ -280,17 +270,17 @@ impl Walk<'_> {
         reason: Reason,
         chunk: &Chunk,
         bytes: &[u8],
-    ) -> Result<Option<Stop>, Walked> {
+    ) -> Result<Option<Stop>, End> {
         let (Some(first), Some(failed)) = (rest.first(), rest.get(culprit)) else {
             return Ok(None);
         };
         let first = first.row as usize;
         let cut = self.scope.cut().map(|cut| cut as usize);
-        let again = |limit, reason| Err(Walked::Narrow { node, limit, reason });
+        let again = |limit, reason| Err(End::Narrow { node, limit, reason });
         let (row, reason) = match reason {
             Reason::Fault(Fault::Storage { .. }) => {
                 let error = self.scope.take_error();
-                return Err(Walked::Storage(error.expect("the scope keeps what the disk said")));
+                return Err(End::Storage(error.expect("the scope keeps what the disk said")));
             }
             Reason::Somewhere(fault) => {
                 let mut rows: Vec<u32> = rest.iter().map(|entry| entry.row).collect();
@@ -316,6 +306,10 @@ impl Walk<'_> {
         }
         if row > first && culprit > 0 {
             return again(row, reason);
+        }
+        let rows = chunk.rows.len();
+        if rows > 1 && self.scope.is_crowded() {
+            return again(if row > 0 { row } else { rows / 2 }, reason);
         }
         let intermediate = failed.inner.then(|| {
             let record = failed.record(chunk, bytes);

@@ -112,6 +112,34 @@ fn misuse_is_a_fault_that_says_what_is_wrong() {
 }
 
 #[test]
+fn writes_are_bounded_and_large_ones_are_spread_over_turns() {
+    let mut bench = bench(|call, entry| {
+        let at = call.entry;
+        let value = vec![7; 1 << 20];
+        for key in 0..text(entry).parse::<u8>().unwrap() {
+            call.scope.map_put(MAP, at, &[key], Some(&value))?;
+        }
+        call.send(text(entry));
+        Ok(())
+    });
+    bench.push(&[
+        (Some("a"), 1, "40"),
+        (Some("b"), 2, "40"),
+        (Some("c"), 3, "64"),
+        (Some("d"), 4, "20"),
+    ]);
+    let (lines, failures) = bench.settle();
+    assert_eq!(lines.len(), 4);
+    assert!(
+        lines[2].starts_with("dlq c 64 @3 exception=trap message=it writes more than 64.0 MiB"),
+        "{}",
+        lines[2]
+    );
+    assert_eq!(failures.len(), 2, "once more, and then not: {failures:?}");
+    assert_eq!([&lines[0], &lines[1], &lines[3]], ["out a 40 @1", "out b 40 @2", "out d 20 @4"]);
+}
+
+#[test]
 fn entries_are_gone_through_forward_only() {
     let mut bench = bench(|call, entry| {
         let at = call.entry;
