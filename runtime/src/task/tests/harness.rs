@@ -132,7 +132,7 @@ fn component() -> Component {
 
 /// How a [`Bench`] is made.
 pub(super) struct Settings {
-    /// The functions, each feeding the next one in memory and all of them a topic of their own.
+    /// The functions, each feeding all behind it in memory and a topic of its own.
     pub(super) programs: Vec<Program>,
     /// Whether they end a batch where they are told to.
     pub(super) obeys: bool,
@@ -320,7 +320,7 @@ fn part(functions: usize, batch_records: usize) -> Arc<SubTopology> {
             Binding::Timer(timer),
             Binding::Timer(timer + 1),
         ];
-        let edges = (function + 1 < functions).then_some(Edge { node: function + 1, source: 0 });
+        let edges = (function + 1..functions).map(|node| Edge { node, source: 0 });
         Node {
             name: format!("f{function}").into(),
             component: component(),
@@ -333,7 +333,7 @@ fn part(functions: usize, batch_records: usize) -> Arc<SubTopology> {
             outputs: vec![Output {
                 name: "out".into(),
                 topic: Some(1 + function),
-                edges: edges.into_iter().collect(),
+                edges: edges.collect(),
             }],
             dead_letters: 0,
             on_failure: OnFailure {

@@ -1,7 +1,7 @@
 //! Whole batches come to what record-at-a-time processing comes to: outputs, dead letters, state, timers, stream time.
 //!
 //! Records are programs over a few keys; they fail in every way, set timers that are programs too, and feed a second
-//! function that keeps state of its own. However long the batches are, and whether a guest ends them where a timer
+//! function that keeps state of its own; a third one hears both. However long the batches are, and whether a guest ends them where a timer
 //! cuts them or goes on, the result is that of batches of one.
 
 use proptest::{collection::vec, prelude::*};
@@ -142,6 +142,13 @@ fn second(call: &mut Call<'_>, entry: &Entry<'_>) -> Result<(), Ended> {
     }
 }
 
+/// Counts what both send, in the order it comes.
+fn third(call: &mut Call<'_>, entry: &Entry<'_>) -> Result<(), Ended> {
+    let count = call.scope.add(COUNTER, call.entry, 1)?;
+    call.send(&format!("{count}: {}", text(entry)));
+    Ok(())
+}
+
 #[derive(Debug, PartialEq)]
 struct Came {
     lines: Vec<String>,
@@ -150,7 +157,7 @@ struct Came {
 }
 
 fn run(inputs: &[Input], records: usize, obeys: bool, pieces: usize) -> Came {
-    let programs = vec![program(first), program(second)];
+    let programs = vec![program(first), program(second), program(third)];
     let mut bench = Bench::new(Settings { programs, obeys, records, partitions: 1 });
     bench.now = Timestamp(60);
     let rows: Vec<(Option<String>, i64, String)> = inputs
