@@ -313,8 +313,9 @@ impl Worker {
         if let Some(state) = &mut coming.state {
             let progress = state.live()?;
             stream_time = progress.stream_time;
-            if self.align(&inputs, &progress.positions)? {
-                // So that the group knows it too.
+            self.align(&inputs, &progress.positions)?;
+            if !progress.positions.is_empty() {
+                // So that the group knows it too, where it has forgotten.
                 self.ledger.touch(id);
             }
             let Restored { records, bytes } = coming.restored;
@@ -335,13 +336,12 @@ impl Worker {
         Ok(())
     }
 
-    /// Has the inputs of a task go on where its state belongs. Whether the group has it otherwise.
+    /// Has the inputs of a task go on where its state belongs.
     fn align(
         &mut self,
         inputs: &[TopicPartition],
         stored: &[(Arc<str>, Position)],
-    ) -> Result<bool, Error> {
-        let mut differs = false;
+    ) -> Result<(), Error> {
         for input in inputs {
             let stored = stored.iter().find(|(topic, _)| *topic == input.topic);
             let (Some((_, stored)), opened) = (stored, self.open[input]) else { continue };
@@ -350,7 +350,6 @@ impl Worker {
             }
             let admin = self.admin.as_deref().expect("it was asked for the ends");
             let group = admin.committed(&self.code.topology.app, std::slice::from_ref(input))?[0];
-            differs = true;
             // What was opened is what the group has, read as of a stable offset; `start` where it has none.
             let group = group.map(|_| opened);
             let Some(at) = begins_at(self.guarantee, group, Some(*stored)) else { continue };
@@ -372,7 +371,7 @@ impl Worker {
             self.inbox.seek(input, at)?;
             self.open.insert(input.clone(), at);
         }
-        Ok(differs)
+        Ok(())
     }
 
     /// What a task that is coming waits for.
