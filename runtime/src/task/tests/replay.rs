@@ -183,7 +183,7 @@ fn run(inputs: &[Input], records: usize, obeys: bool, pieces: usize) -> Came {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(150))]
+    #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
     fn batches_come_to_what_single_records_come_to(
