@@ -4,15 +4,12 @@
 
 use std::collections::BTreeMap;
 
-use rdkafka::admin::{AdminClient, AdminOptions};
-use rdkafka::client::DefaultClientContext;
-use rdkafka::{Offset, TopicPartitionList};
 use tidemill::broker::Broker;
 use tidemill::broker::conformance::Subject;
 use tidemill::broker::kafka::KafkaBroker;
 use tidemill::record::{Position, TopicPartition};
 
-use crate::broker::{bootstrap, client, runtime};
+use crate::broker::{bootstrap, kafka};
 
 struct Kafka {
     broker: KafkaBroker,
@@ -50,18 +47,8 @@ impl Subject for Kafka {
     fn expel(&self, _group: &str) {}
 
     fn truncate(&self, partition: &TopicPartition, before: Position) {
-        let admin: AdminClient<DefaultClientContext> =
-            client().create().expect("making an admin client");
         let number = i32::try_from(partition.partition.0).expect("few partitions");
-        let mut list = TopicPartitionList::new();
-        list.add_partition_offset(&partition.topic, number, Offset::Offset(before.0))
-            .expect("adding a partition");
-        let deleted = runtime()
-            .block_on(admin.delete_records(&list, &AdminOptions::new()))
-            .expect("asking to delete records");
-        for element in deleted.elements() {
-            element.error().expect("the broker deletes records");
-        }
+        kafka().truncate(&partition.topic, number, before.0);
     }
 }
 

@@ -1,11 +1,12 @@
 //! Processes of the `tidemill` binary: short commands, and hosts that run until they are told to stop.
 
+use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use crate::broker::repository;
@@ -55,13 +56,46 @@ pub fn run_in<S: AsRef<OsStr>>(folder: &Path, arguments: impl IntoIterator<Item 
 /// The component of `functions/settle`, built once for all tests.
 pub fn settle() -> &'static Path {
     static PATH: OnceLock<PathBuf> = OnceLock::new();
-    PATH.get_or_init(|| {
-        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join("settle.wasm");
-        let source = repository().join("functions/settle");
+    PATH.get_or_init(|| component("settle"))
+}
+
+/// The component of a ready-made function, built at the first call.
+pub fn component(function: &str) -> PathBuf {
+    static BUILT: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+    let mut built = BUILT.lock().unwrap_or_else(PoisonError::into_inner);
+    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{function}.wasm"));
+    if !built.contains(function) {
+        let source = repository().join("functions").join(function);
         let said = run(["build".as_ref(), source.as_os_str(), "-o".as_ref(), path.as_os_str()]);
-        assert!(said.status.success(), "building settle: {said:?}");
-        path
-    })
+        assert!(said.status.success(), "building {function}: {said:?}");
+        built.insert(function.to_owned());
+    }
+    path
+}
+
+/// Starts the binary in a folder and waits for nothing. What it prints goes to `log`.
+pub fn spawn<S: AsRef<OsStr>>(
+    arguments: impl IntoIterator<Item = S>,
+    folder: &Path,
+    log: &Path,
+) -> Child {
+    let file = File::create(log).expect("making a log file");
+    Command::new(binary())
+        .args(arguments)
+        .current_dir(folder)
+        .stdin(Stdio::null())
+        .stdout(file.try_clone().expect("a second handle of the log"))
+        .stderr(file)
+        .spawn()
+        .unwrap_or_else(|error| panic!("running {}: {error}", binary().display()))
+}
+
+/// Sends a signal by its name, such as `TERM`, to a process that has not ended.
+pub fn signal(child: &Child, name: &str) {
+    // The shell's own: a small system has no other.
+    let script = format!("kill -{name} {}", child.id());
+    let sent = Command::new("sh").args(["-c", &script]).status();
+    assert!(sent.expect("running a shell").success(), "process {} had ended before", child.id());
 }
 
 /// An address on this machine that nobody listens on.
@@ -85,15 +119,7 @@ impl Host {
         address: String,
         log: &Path,
     ) -> Self {
-        let file = File::create(log).expect("making a log file");
-        let child = Command::new(binary())
-            .args(arguments)
-            .current_dir(log.parent().expect("a log is in a folder"))
-            .stdin(Stdio::null())
-            .stdout(file.try_clone().expect("a second handle of the log"))
-            .stderr(file)
-            .spawn()
-            .unwrap_or_else(|error| panic!("running {}: {error}", binary().display()));
+        let child = spawn(arguments, log.parent().expect("a log is in a folder"), log);
         let mut host = Self { child, address, log: log.to_owned() };
         let ready = host.url("/ready");
         wait::until("a host that is ready", START_LIMIT, || {
@@ -115,24 +141,12 @@ impl Host {
 
     /// The sum of a metric over all its labels; 0 where the host has none of it.
     pub fn metric(&self, name: &str) -> f64 {
-        let page = http::get(&self.url("/metrics")).expect("a running host shows its metrics").body;
-        let values = page.lines().filter_map(|line| {
-            let rest = line.strip_prefix(name)?;
-            (rest.starts_with(['{', ' '])).then(|| rest.rsplit(' ').next())?
-        });
-        values.map(|value| value.parse::<f64>().expect("a metric's value is a number")).sum()
+        http::metric(&self.url("/metrics"), name)
     }
 
     /// SIGTERM, then its exit.
     pub fn terminate(mut self) -> ExitStatus {
-        // The shell's own: a small system has no other.
-        let pid = self.child.id().to_string();
-        let killed = Command::new("sh").args(["-c", "kill -TERM \"$0\"", &pid]).status();
-        assert!(
-            killed.expect("running a shell").success(),
-            "the host had ended before: {}",
-            self.said()
-        );
+        signal(&self.child, "TERM");
         wait::until("the end of a host told to stop", STOP_LIMIT, || {
             self.child.try_wait().expect("asking after a child")
         })

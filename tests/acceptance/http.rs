@@ -39,6 +39,16 @@ pub fn put(url: &str, content_type: &str, body: Vec<u8>) -> Result<Answer, Strin
     request(Method::PUT, url, content_type, body)
 }
 
+/// The sum of a metric over all its labels, on a page of metrics; 0 where there is none of it.
+pub fn metric(url: &str, name: &str) -> f64 {
+    let page = get(url).expect("a running host shows its metrics").body;
+    let values = page.lines().filter_map(|line| {
+        let rest = line.strip_prefix(name)?;
+        (rest.starts_with(['{', ' '])).then(|| rest.rsplit(' ').next())?
+    });
+    values.map(|value| value.parse::<f64>().expect("a metric's value is a number")).sum()
+}
+
 fn request(method: Method, url: &str, content_type: &str, body: Vec<u8>) -> Result<Answer, String> {
     let request = Request::builder()
         .method(method)
