@@ -4,6 +4,7 @@
 #   make demo            the stock-trade example on the embedded log: no Kafka, no Java
 #   make demo KAFKA=1    the same on a real broker, which is installed and started for it
 #   make test            everything CI runs: what is quick first, what needs Kafka last
+#   make crash-test      hosts and brokers die for MINUTES (10) under each guarantee; SEED repeats what is printed
 #   make build           the programs, at bin/tidemill and bin/trades
 #   make lint | fmt | doc | unit | cases | acceptance | bench
 #
@@ -15,10 +16,12 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: demo test build lint fmt doc unit cases acceptance bench tools kafka
+.PHONY: demo test build lint fmt doc unit cases acceptance crash-test bench tools kafka
 
 export CARGO_TARGET_DIR ?= $(HOME)/.cache/tidemill/target
 KAFKA ?=
+MINUTES ?= 10
+SEED ?=
 EXAMPLES := $(patsubst %/tidemill.toml,%,$(wildcard examples/*/tidemill.toml functions/*/tidemill.toml))
 
 demo: build $(if $(KAFKA),kafka)
@@ -54,6 +57,11 @@ doc: tools
 acceptance: build kafka
 	TIDEMILL="$(CURDIR)/bin/tidemill" cargo test --release --locked --workspace --test acceptance
 
+crash-test: build kafka
+	TIDEMILL="$(CURDIR)/bin/tidemill" CRASH_MINUTES=$(MINUTES) $(if $(SEED),CRASH_SEED=$(SEED)) \
+		cargo test --release --locked --workspace --test acceptance crash::storms -- --nocapture --test-threads=1
+
+# How many records, keys and rounds: see the head of tests/bench/throughput.rs and of tests/bench/state/main.rs.
 bench: build kafka
 	cargo bench --profile release --locked --workspace --bench '*'
 

@@ -17,15 +17,16 @@
 #[expect(dead_code, reason = "the acceptance tests use more of it")]
 mod broker;
 mod copy;
+mod process;
 mod watch;
 
 use std::{
-    fs,
-    path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    path::Path,
+    process::{Child, Command},
     time::{Duration, Instant},
 };
 
+use process::{component, cpu_seconds, setting, spawn};
 use watch::Watcher;
 
 const PARTITIONS: i32 = 4;
@@ -39,10 +40,6 @@ const PATIENCE: Duration = Duration::from_secs(300);
 struct Figure {
     records_per_second: f64,
     cpu_seconds_per_million: f64,
-}
-
-fn setting(name: &str, default: u64) -> u64 {
-    std::env::var(name).ok().and_then(|value| value.parse().ok()).unwrap_or(default)
 }
 
 fn main() {
@@ -61,7 +58,7 @@ fn main() {
 
 fn compare() {
     let (records, rounds) = (setting("BENCH_RECORDS", 2_000_000), setting("BENCH_ROUNDS", 3));
-    let component = component();
+    let component = component("guest-bench");
     println!(
         "filling {INPUT} with {records} records of 200 bytes over {PARTITIONS} partitions ..."
     );
@@ -118,29 +115,6 @@ fn median(figures: &[Figure]) -> Figure {
     }
 }
 
-/// The benchmarks' guest, as a file.
-fn component() -> PathBuf {
-    let module = tidemill_guests::module("guest-bench");
-    let folder = tempfile::tempdir().expect("a folder").keep();
-    let (core, component) = (folder.join("core.wasm"), folder.join("bench.wasm"));
-    fs::write(&core, module).expect("the module is written");
-    let built = Command::new(tidemill()).arg("build").arg(&core).arg("-o").arg(&component).output();
-    let built = built.expect("tidemill runs");
-    assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
-    component
-}
-
-/// The host's binary: `make bench` names it, else it lies beside this one.
-fn tidemill() -> PathBuf {
-    std::env::var_os("TIDEMILL").map_or_else(
-        || {
-            let here = std::env::current_exe().expect("this program has a path");
-            here.ancestors().nth(2).expect("the target folder").join("tidemill")
-        },
-        PathBuf::from,
-    )
-}
-
 fn copy_loop(output: &str) -> Child {
     let here = std::env::current_exe().expect("this program has a path");
     spawn(Command::new(here).args(["copy", broker::bootstrap(), output]))
@@ -165,13 +139,7 @@ outputs = {{ out = "{output}" }}
         broker::bootstrap(),
         component.display()
     );
-    let file = folder.join("tidemill.toml");
-    fs::write(&file, manifest).expect("the manifest is written");
-    spawn(Command::new(tidemill()).arg("run").arg(file).env("RUST_LOG", "warn"))
-}
-
-fn spawn(command: &mut Command) -> Child {
-    command.stdin(Stdio::null()).stdout(Stdio::null()).spawn().expect("a process")
+    process::run(folder, &manifest)
 }
 
 /// Watches the output until everything is there, and ends the process.
@@ -181,9 +149,7 @@ fn measure(mut child: Child, output: &str, records: u64) -> Figure {
     let watcher = Watcher::new(output, PARTITIONS);
     let first = look(&mut child, &watcher, deadline, 1);
     let last = look(&mut child, &watcher, deadline, target);
-    let pid = child.id().to_string();
-    let _ = Command::new("sh").args(["-c", "kill -TERM \"$0\"", &pid]).status();
-    let _ = child.wait();
+    process::terminate(child);
     #[expect(clippy::cast_precision_loss, reason = "records are far below 2^52")]
     let handled = (last.records - first.records) as f64;
     Figure {
@@ -212,14 +178,4 @@ fn look(child: &mut Child, watcher: &Watcher, deadline: Instant, records: i64) -
         assert!(child.try_wait().expect("a child").is_none(), "the process ended early");
         std::thread::sleep(LOOK);
     }
-}
-
-/// User and system time of a process, of all its threads.
-fn cpu_seconds(pid: u32) -> f64 {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).expect("the process is there");
-    let after_name = stat.rsplit(") ").next().expect("a name in parentheses");
-    let fields: Vec<&str> = after_name.split(' ').collect();
-    let ticks = |field: usize| fields[field].parse::<f64>().expect("a number");
-    // Fields 14 and 15 of proc(5), the third being the first behind the name; 100 ticks a second on Linux.
-    (ticks(11) + ticks(12)) / 100.0
 }

@@ -75,6 +75,9 @@ workers = {workers}
 module = "{component}"
 inputs = ["{input}"]
 outputs = {{ totals = "{output}" }}
+
+[stores.total]
+kind = "counter"
 "#
         )
     }
