@@ -47,8 +47,12 @@ impl Stored {
 pub struct PageRequest<'a> {
     /// From this key on, itself included: [`Page::next`] of the page before.
     pub from: Option<&'a [u8]>,
+    /// Up to this key, itself excluded.
+    pub to: Option<&'a [u8]>,
     /// Only keys that begin so.
     pub prefix: Option<&'a [u8]>,
+    /// From the last to the first; not for the keys of a map store.
+    pub reverse: bool,
     /// Rows at most.
     pub limit: usize,
     /// Bytes of keys and values at most, except that a page holds a row where there is one.
@@ -57,7 +61,14 @@ pub struct PageRequest<'a> {
 
 impl Default for PageRequest<'_> {
     fn default() -> Self {
-        PageRequest { from: None, prefix: None, limit: 100, bytes_max: 1 << 20 }
+        PageRequest {
+            from: None,
+            to: None,
+            prefix: None,
+            reverse: false,
+            limit: 100,
+            bytes_max: 1 << 20,
+        }
     }
 }
 
@@ -66,7 +77,8 @@ impl Default for PageRequest<'_> {
 pub struct Page<T> {
     /// In order.
     pub entries: Vec<T>,
-    /// `from` of the next page; `None` where this is the last.
+    /// The key that the next page begins with: its `from`, or, where it goes from the last to the first, the key that
+    /// comes right before its `to`. `None` where this is the last.
     pub next: Option<Vec<u8>>,
 }
 
@@ -254,7 +266,18 @@ impl Database {
         let mut within = Vec::new();
         keys::escape(page.prefix.unwrap_or_default(), &mut within);
         within.truncate(within.len() - 2);
-        let inner = PageRequest { from: Some(&from), prefix: Some(&within), ..*page };
+        let to = page.to.map(|key| {
+            let mut to = Vec::new();
+            keys::escape(key, &mut to);
+            to
+        });
+        let inner = PageRequest {
+            from: Some(&from),
+            to: to.as_deref(),
+            prefix: Some(&within),
+            reverse: false,
+            ..*page
+        };
         let (mut cursor, within) = self.walk(store, &[], None, &inner);
         let mut rows = Filling::new(page);
         while let Some((key, bytes)) = cursor.row()? {
@@ -288,10 +311,14 @@ impl Database {
         let prefix = store.prefix();
         let within = [&prefix[..], head, page.prefix.unwrap_or_default()].concat();
         let from = [&prefix[..], head, page.from.unwrap_or_default()].concat();
-        let end = end.unwrap_or_else(|| keys::behind(prefix).to_vec());
+        let mut end = end.unwrap_or_else(|| keys::behind(prefix).to_vec());
+        let to = page.to.map(|to| [&prefix[..], head, to].concat());
+        for earlier in to.into_iter().chain(behind_all(&within)) {
+            end = end.min(earlier);
+        }
         // Bounds that cross would be an error of RocksDB's.
         let from = from.max(within.clone()).min(end.clone());
-        (self.inner.cursor(Family::Kv, from, end, false, false), within)
+        (self.inner.cursor(Family::Kv, from, end, page.reverse, false), within)
     }
 
     /// The committed stream time of the task that has a store.
@@ -314,6 +341,14 @@ impl Database {
         let is_over = clock.is_some_and(|clock| is_over(value.at, store.spec.ttl, clock));
         Ok((!is_over).then(|| Stored { value: value.payload.to_vec(), at: value.at }))
     }
+}
+
+/// The first key behind all that begin so, where there is one.
+fn behind_all(prefix: &[u8]) -> Option<Vec<u8>> {
+    let last = prefix.iter().rposition(|byte| *byte != u8::MAX)?;
+    let mut behind = prefix[..=last].to_vec();
+    behind[last] += 1;
+    Some(behind)
 }
 
 impl LiveStore {

@@ -52,6 +52,8 @@ pub struct Cursor {
     pub partition: u32,
     /// at this key, itself included.
     pub key: Vec<u8>,
+    /// The first key behind it.
+    behind: Vec<u8>,
 }
 
 /// Which keys, or entries.
@@ -63,6 +65,8 @@ pub struct Wanted {
     pub to: Option<Vec<u8>>,
     /// Only those that begin so.
     pub prefix: Option<Vec<u8>>,
+    /// From the last entry of a map to the first; keys always come from the first on.
+    pub reverse: bool,
     /// Where the page before ended.
     pub cursor: Option<Cursor>,
     /// How many at most.
@@ -195,18 +199,17 @@ impl Stores {
             if cursor.is_some_and(|cursor| cursor.partition != live.partition) {
                 return Ok(None);
             }
-            let from = cursor.map(|cursor| &cursor.key).or(wanted.from.as_ref());
-            let page = self.database.map_page(live, key, &wanted.page(from, wanted.limit))?;
+            let page = self.database.map_page(live, key, &wanted.page(cursor, wanted.limit))?;
             if page.entries.is_empty() && page.next.is_none() {
                 return Ok(None);
             }
-            let next = page.next.map(|key| Cursor { partition: live.partition, key });
+            let next = page.next.map(|key| Cursor::new(live.partition, key));
             let entries = page.entries.into_iter();
             let entries = entries.map(|row| {
                 let stored = row.stored.map(|stored| (stored.value, stored.at));
                 found(&row.key, live, stored)
             });
-            Ok(Some(Listed { entries: entries.collect(), next }.until(wanted.to.as_deref())))
+            Ok(Some(Listed { entries: entries.collect(), next }))
         })?;
         Ok(listed.unwrap_or_default())
     }
@@ -223,20 +226,20 @@ impl Stores {
         let begin = wanted.cursor.as_ref().map_or(0, |cursor| cursor.partition);
         for live in asked.live.iter().filter(|live| live.partition >= begin) {
             let cursor = wanted.cursor.as_ref().filter(|cursor| cursor.partition == live.partition);
-            let from = cursor.map(|cursor| &cursor.key).or(wanted.from.as_ref());
             let left = wanted.limit - listed.entries.len();
             if left == 0 || bytes >= PAGE_BYTES_MAX {
-                let key = from.cloned().unwrap_or_default();
-                listed.next = Some(Cursor { partition: live.partition, key });
+                let key = wanted.from.clone().unwrap_or_default();
+                listed.next = Some(Cursor::new(live.partition, key));
                 break;
             }
-            let page = self.database.page(live, &wanted.page(from, left))?;
-            let next = page.next.map(|key| Cursor { partition: live.partition, key });
+            let request = PageRequest { reverse: false, ..wanted.page(cursor, left) };
+            let page = self.database.page(live, &request)?;
+            let next = page.next.map(|key| Cursor::new(live.partition, key));
             let entries = page.entries.into_iter().map(|row| {
                 let stored = row.stored.map(|stored| (stored.value, stored.at));
                 found(&row.key, live, stored)
             });
-            let page = Listed { entries: entries.collect(), next }.until(wanted.to.as_deref());
+            let page = Listed { entries: entries.collect(), next };
             let size =
                 |entry: &Found| entry.key.len() + entry.stored.as_ref().map_or(0, |it| it.0.len());
             bytes += page.entries.iter().map(size).sum::<usize>();
@@ -349,26 +352,30 @@ impl Stores {
 const META: &str = "meta";
 
 impl Wanted {
-    fn page<'a>(&'a self, from: Option<&'a Vec<u8>>, limit: usize) -> PageRequest<'a> {
-        PageRequest {
-            from: from.map(Vec::as_slice),
+    /// Where a page goes on, the request before is as it was but for one of its ends.
+    fn page<'a>(&'a self, cursor: Option<&'a Cursor>, limit: usize) -> PageRequest<'a> {
+        let mut page = PageRequest {
+            from: self.from.as_deref(),
+            to: self.to.as_deref(),
             prefix: self.prefix.as_deref(),
+            reverse: self.reverse,
             limit,
             bytes_max: PAGE_BYTES_MAX,
+        };
+        match cursor {
+            Some(cursor) if self.reverse => page.to = Some(&cursor.behind),
+            Some(cursor) => page.from = Some(&cursor.key),
+            None => {}
         }
+        page
     }
 }
 
-impl Listed {
-    /// Without what is not before `to`, nor what would come behind it.
-    fn until(mut self, to: Option<&[u8]>) -> Listed {
-        let Some(to) = to else { return self };
-        let length = self.entries.len();
-        self.entries.retain(|entry| *entry.key < *to);
-        if self.entries.len() < length || self.next.as_ref().is_some_and(|next| *next.key >= *to) {
-            self.next = None;
-        }
-        self
+impl Cursor {
+    /// At a key of a partition.
+    pub fn new(partition: u32, key: Vec<u8>) -> Cursor {
+        let behind = [&key[..], &[0]].concat();
+        Cursor { partition, key, behind }
     }
 }
 
@@ -381,4 +388,45 @@ fn list<T: fmt::Display>(known: impl Iterator<Item = T>) -> String {
     known.sort();
     known.dedup();
     if known.is_empty() { "none".to_owned() } else { known.join(", ") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        store::DatabaseSettings,
+        topology::tests::{Role, build},
+        worker::{PartitionStatus, WorkerStatus},
+    };
+
+    #[test]
+    fn a_partition_that_is_not_there_yet_is_told_from_one_that_is_elsewhere() {
+        let folder = tempfile::tempdir().unwrap();
+        let settings = DatabaseSettings { memory_bytes: 8 << 20 };
+        let database = Database::open(folder.path(), settings).unwrap();
+        let slots = [("total", Role::Counter, "", "i64")];
+        let topology = build(&[("count", r#"["in"]"#, &slots)], "[stores.total]\n").unwrap();
+        let topic = StoreTopic { id: String::new(), partitions: 1, record_bytes_max: 1 };
+        let topics = [vec![topic.clone(), topic]];
+        let board = Board::default();
+        let stores = Stores::new(&database, &Arc::new(topology), &topics, &board);
+        let error = || stores.get("total", b"k").unwrap_err().to_string();
+        assert_eq!(
+            error(),
+            "partition 0 of `total`, where this key belongs, is not at work on this host"
+        );
+        let here = PartitionStatus {
+            topic: "in".to_owned(),
+            partition: 0,
+            position: 0,
+            end: None,
+            lag: None,
+            waiting: Some("for its state: 5 of 9 records".to_owned()),
+        };
+        board.worker(0, WorkerStatus { partitions: vec![here], trouble: None });
+        assert_eq!(
+            error(),
+            "partition 0 of `total`, where this key belongs, is not there yet: for its state: 5 of 9 records"
+        );
+    }
 }
