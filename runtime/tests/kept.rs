@@ -43,6 +43,7 @@ fn components(manifest: &Manifest) -> BTreeMap<String, Component> {
     let component = |name: &String| match name.as_str() {
         "running_total" => component("running-total"),
         "watch" => component("reminders"),
+        "enrich" => component("stock-trades"),
         _ => component("guest-raw"),
     };
     manifest.functions.keys().map(|name| (name.clone(), component(name))).collect()
@@ -233,14 +234,81 @@ fn what_a_case_gives_must_be_there() {
     ");
 }
 
+const TOPICS: &[&str] = &["in", "out", "people"];
+
 /// Without time to live: records of a test are older than that.
 fn lasting() -> String {
     KEEPER.replace("ttl = \"5m\"", "")
 }
 
+const ENRICH: &str = r#"
+    app = "enriching"
+    [functions.enrich]
+    module = "stock-trades.wasm"
+    inputs = ["stocktrade"]
+    outputs = { user_trades = "user_trades" }
+    [tables.users]
+    topic = "users"
+"#;
+const TRADE: &str =
+    r#"{"userid":"User_1","quantity":2,"symbol":"ZVV","price":5,"account":"A","side":"BUY"}"#;
+
+#[test]
+fn a_row_that_does_not_decode_pauses_its_task() {
+    let cases = format!(
+        r#"
+case nothing behind the record goes on, not even after a restart
+given table users User_1 nonsense
+in    stocktrade 10:00:00 User_1 {TRADE}
+pause enrich ! state: table `users`: row is not JSON: expected ident at column 2
+in    stocktrade User_2 {TRADE}
+restart
+pause enrich ! state: table `users`: row is not JSON: expected ident at column 2
+"#
+    );
+    assert_eq!(wrong(ENRICH, &cases), "");
+}
+
+#[test]
+fn a_paused_task_is_shown_and_goes_on_when_it_is_told_to() {
+    let served = Served::start(ENRICH, &["stocktrade", "user_trades", "users"], 1);
+    served.append("users", b"User_1", "nonsense");
+    served.wait("stores/users/keys/User_1", Result::is_ok).unwrap();
+    served.append("stocktrade", b"User_1", TRADE);
+    let is_paused = |status: &Result<Value, String>| {
+        let status = status.as_ref().unwrap();
+        let waiting = &status["report"]["partitions"][0]["waiting"];
+        waiting.as_str().is_some_and(|waiting| waiting.starts_with("paused: "))
+    };
+    served.wait("status", is_paused).unwrap();
+    served.append(
+        "users",
+        b"User_1",
+        r#"{"userid":"User_1","registertime":1,"regionid":"Region_3","gender":"OTHER"}"#,
+    );
+    let mended =
+        |row: &Result<Value, String>| row.as_ref().is_ok_and(|row| row["value"].is_object());
+    served.wait("stores/users/keys/User_1", mended).unwrap();
+    let resumed = served.client.send(
+        "POST".parse().unwrap(),
+        "/apps/enriching/resume",
+        &[],
+        None,
+        Default::default(),
+    );
+    assert_eq!(served.runtime.block_on(resumed).unwrap().status.as_u16(), 204);
+    let status = served.wait("status", |status| !is_paused(status)).unwrap();
+    assert_eq!(status["state"], "running");
+    let caught_up = |status: &Result<Value, String>| status.as_ref().unwrap()["report"]["lag"] == 0;
+    let status = served.wait("status", caught_up).unwrap();
+    assert_eq!(status["report"]["functions"]["enrich"]["records_out"], 1);
+    served.stop();
+}
+
 /// An app with state that is at work, and its API.
 struct Served {
     log: MemoryLog,
+    name: String,
     app: One,
     client: Client,
     runtime: tokio::runtime::Runtime,
@@ -248,11 +316,11 @@ struct Served {
 }
 
 impl Served {
-    fn start(partitions: u32) -> Served {
+    fn start(manifest_text: &str, topics: &[&str], partitions: u32) -> Served {
         let log = MemoryLog::new();
-        for name in ["in", "out", "people"] {
+        for name in topics {
             let topic = NewTopic {
-                name: name.into(),
+                name: (*name).to_owned(),
                 partitions: Some(partitions),
                 replicas: None,
                 settings: BTreeMap::new(),
@@ -260,7 +328,8 @@ impl Served {
             log.admin().unwrap().create(&topic).unwrap();
         }
         let folder = tempfile::tempdir().unwrap();
-        let manifest = manifest(&lasting());
+        let manifest = manifest(manifest_text);
+        let name = manifest.app.to_string();
         let metrics = Metrics::new();
         let app = App::start(AppSettings {
             components: components(&manifest),
@@ -294,7 +363,7 @@ impl Served {
             .unwrap();
         runtime.spawn(http::serve(listener, router, std::future::pending()));
         let client = Client::new(&address.to_string(), None).unwrap();
-        Served { log, app: one, client, runtime, _folder: folder }
+        Served { log, name, app: one, client, runtime, _folder: folder }
     }
 
     fn append(&self, topic: &str, key: &[u8], value: &str) {
@@ -309,7 +378,7 @@ impl Served {
     }
 
     fn get(&self, path: &str) -> Result<Value, String> {
-        let path = format!("/apps/keeper/{path}");
+        let path = format!("/apps/{}/{path}", self.name);
         self.runtime.block_on(self.client.get(&path)).map_err(|error| match error {
             ClientError::Refused(problem) => format!("{} {}", problem.status, problem.detail),
             other => panic!("{other}"),
@@ -343,7 +412,7 @@ impl Served {
 
 #[test]
 fn committed_state_is_read_over_http() {
-    let served = Served::start(1);
+    let served = Served::start(&lasting(), TOPICS, 1);
     for (key, value) in [("a", 1), ("b", 2), ("c", 3)] {
         served.append("in", key.as_bytes(), &format!("add 2 . {value}"));
     }
@@ -389,6 +458,13 @@ fn committed_state_is_read_over_http() {
     let rest = get(&format!("stores/map/keys/a/entries?cursor={next}"));
     assert_eq!(rest, json!({ "entries": [entry("tea", "3")] }));
     assert_eq!(get("stores/map/keys/b/entries"), json!({ "entries": [] }));
+    let last = get("stores/map/keys/a/entries?reverse=true&limit=1");
+    assert_eq!(last["entries"], json!([entry("tea", "3")]));
+    let next = last["next"].as_str().unwrap();
+    let rest = get(&format!("stores/map/keys/a/entries?reverse=true&cursor={next}"));
+    assert_eq!(rest, json!({ "entries": [entry("cup", "{}")] }));
+    let prefixed = get("stores/map/keys/a/entries?reverse=true&prefix=c");
+    assert_eq!(prefixed["entries"], json!([entry("cup", "{}")]));
 
     let paths = [
         "stores/counter/keys/z",
@@ -414,7 +490,7 @@ fn committed_state_is_read_over_http() {
 
 #[test]
 fn a_key_that_is_elsewhere_says_so() {
-    let served = Served::start(2);
+    let served = Served::start(&lasting(), TOPICS, 2);
     served.append("in", b"a", "add 2 . 1");
     served.wait("stores/counter/keys/a", Result::is_ok).unwrap();
     // A second member takes one of the two partitions over.

@@ -64,7 +64,7 @@ pub(super) async fn entries(
         true => Ok(bytes(&text)),
         false => codecs.entry_of(text.as_bytes()).map_err(Problem::bad_request),
     };
-    let wanted = wanted(query, "limit, from, to, prefix, cursor", bound)?;
+    let wanted = wanted(query, "limit, from, to, prefix, reverse, cursor", bound)?;
     blocking(move || {
         let listed = stores.entries(&store, &bytes(&key), &wanted)?;
         Ok(Json(page(&listed, |found| shown(found, &codecs, codecs.entry_json(&found.key))))
@@ -168,6 +168,9 @@ fn wanted(
             "from" => wanted.from = Some(bound(value)?),
             "to" => wanted.to = Some(bound(value)?),
             "prefix" => wanted.prefix = Some(bytes(&value)),
+            "reverse" if known.contains("reverse") => {
+                wanted.reverse = value.parse().map_err(|_| wrong("true or false"))?;
+            }
             "cursor" => {
                 let cursor =
                     cursor(&value).ok_or_else(|| wrong("what the page before has as `next`"))?;
@@ -185,7 +188,7 @@ fn wanted(
 
 fn cursor(text: &str) -> Option<Cursor> {
     let (partition, key) = text.split_once(':')?;
-    Some(Cursor { partition: partition.parse().ok()?, key: unhex(key)? })
+    Some(Cursor::new(partition.parse().ok()?, unhex(key)?))
 }
 
 impl From<ReadError> for Problem {
@@ -220,8 +223,8 @@ mod tests {
         assert_eq!(bytes("ann"), b"ann");
         assert_eq!(bytes("hex:00fF"), [0, 255]);
         assert_eq!(bytes("hex:0"), b"hex:0", "no hex");
-        assert_eq!(cursor("3:00ff"), Some(Cursor { partition: 3, key: vec![0, 255] }));
-        assert_eq!(cursor("3:"), Some(Cursor { partition: 3, key: vec![] }));
+        assert_eq!(cursor("3:00ff"), Some(Cursor::new(3, vec![0, 255])));
+        assert_eq!(cursor("3:"), Some(Cursor::new(3, vec![])));
         assert_eq!((cursor("3"), cursor("a:00"), cursor("3:x")), (None, None, None));
     }
 }
