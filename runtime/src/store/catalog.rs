@@ -7,22 +7,20 @@
 //! | `n` | the next store id: 4 bytes |
 //! | `s`, app, 0, sub-topology, 0, store | id (4), kind (1), layout (1) |
 //! | `x`, id (4) | a store that was replaced: its app, 0, sub-topology |
-//! | `l`, id (4), partition (4) | position (8), wall clock (8), topic id, text |
-//! | `p`, id (4), partition (4) | how far a task has come: the value of the meta changelog's record |
+//! | `l`, `p` | of store partitions, see [`marks`](super::marks) |
+//! | `w`, name | a note: text |
 //!
-//! A store gets another id when its kind or its layout changes, so no store is read as another kind. A store partition
-//! has an `l` row whenever it holds anything: rows, `l` and `p` are written at once.
+//! A store gets another id when its kind or its layout changes, so no store is read as another kind.
 
 use std::{collections::HashMap, sync::Arc};
 
 use rocksdb::{DB, IteratorMode, WriteBatch, WriteOptions};
 
 use super::{
-    Error, Kind, Local, StoreSpec, TaskKey,
+    Error, Kind, StoreSpec, TaskKey,
     database::{self, Family, Inner},
     keys,
 };
-use crate::record::{Position, Timestamp};
 
 /// The only format of a database so far.
 const FORMAT: u32 = 1;
@@ -228,45 +226,6 @@ impl Inner {
         Ok(id)
     }
 
-    /// What is kept of a store partition.
-    pub(super) fn local(&self, store: u32, partition: u32) -> Result<Option<Local>, Error> {
-        let Some(bytes) = self.get(Family::Meta, &local_key(store, partition))? else {
-            return Ok(None);
-        };
-        let local = decode_local(&bytes);
-        local
-            .map(Some)
-            .ok_or_else(|| self.broken("says in an unknown way where a store partition came from"))
-    }
-
-    /// How far a task has come, as in the meta changelog.
-    pub(super) fn progress(&self, store: u32, partition: u32) -> Result<Option<Vec<u8>>, Error> {
-        let bytes = self.get(Family::Meta, &progress_key(store, partition))?;
-        Ok(bytes.map(|bytes| bytes.to_vec()))
-    }
-
-    /// All store partitions that hold something.
-    pub(super) fn locals(&self) -> Result<Vec<(u32, u32)>, Error> {
-        let mut cursor = self.cursor(Family::Meta, vec![b'l'], vec![b'l' + 1], false, false);
-        let mut found = Vec::new();
-        while let Some((key, _)) = cursor.row()? {
-            found.extend(keys::place(&key[1..]));
-            cursor.advance();
-        }
-        Ok(found)
-    }
-
-    /// Adds to `writes` that a store partition is to go.
-    pub(super) fn remove(&self, store: u32, partition: u32, writes: &mut WriteBatch) {
-        let prefix = keys::prefix(store, partition);
-        for family in [Family::Kv, Family::Timer] {
-            writes.delete_range_cf(self.family(family), prefix, keys::behind(prefix));
-        }
-        let meta = self.family(Family::Meta);
-        writes.delete_cf(meta, local_key(store, partition));
-        writes.delete_cf(meta, progress_key(store, partition));
-    }
-
     /// Adds to `writes` that a replaced store is to go.
     pub(super) fn remove_retired(&self, store: u32, writes: &mut WriteBatch) {
         let (from, to) = (keys::prefix(store, 0), keys::prefix(store + 1, 0));
@@ -284,41 +243,6 @@ impl Inner {
 
 fn retired_key(store: u32) -> Vec<u8> {
     [&b"x"[..], &store.to_be_bytes()].concat()
-}
-
-/// The key of an `l` row.
-pub(super) fn local_key(store: u32, partition: u32) -> [u8; 9] {
-    row_key(b'l', store, partition)
-}
-
-/// The key of a `p` row.
-pub(super) fn progress_key(store: u32, partition: u32) -> [u8; 9] {
-    row_key(b'p', store, partition)
-}
-
-fn row_key(kind: u8, store: u32, partition: u32) -> [u8; 9] {
-    let mut key = [kind; 9];
-    key[1..].copy_from_slice(&keys::prefix(store, partition));
-    key
-}
-
-/// An `l` row.
-pub(super) fn encode_local(local: &Local) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(16 + local.topic_id.len());
-    bytes.extend_from_slice(&local.position.0.to_be_bytes());
-    bytes.extend_from_slice(&local.at.millis().to_be_bytes());
-    bytes.extend_from_slice(local.topic_id.as_bytes());
-    bytes
-}
-
-fn decode_local(bytes: &[u8]) -> Option<Local> {
-    let (position, rest) = bytes.split_first_chunk()?;
-    let (at, topic_id) = rest.split_first_chunk()?;
-    Some(Local {
-        topic_id: std::str::from_utf8(topic_id).ok()?.to_owned(),
-        position: Position(i64::from_be_bytes(*position)),
-        at: Timestamp(i64::from_be_bytes(*at)),
-    })
 }
 
 /// The lease that covers a partition of a store with this owner.

@@ -10,11 +10,11 @@ use std::collections::HashMap;
 use rocksdb::WriteBatch;
 
 use super::{
-    Error, Kind, Local, StoreSpec, TaskState, catalog,
+    Error, Kind, Local, StoreSpec, TaskState,
     database::{Family, Inner},
+    front::Front,
     keys::{self, BY_NAME, PREFIX, Prefix},
-    timers::Front,
-    value,
+    marks, value,
 };
 use crate::record::{Position, Record, Records, Timestamp};
 
@@ -71,8 +71,8 @@ impl Target<'_> {
             Kind::Meta => self.meta(records, &mut writes)?,
             Kind::Value | Kind::Map | Kind::Counter => self.values(records, &mut writes)?,
         };
-        let key = catalog::local_key(self.id, self.partition);
-        writes.put_cf(self.database.family(Family::Meta), key, catalog::encode_local(local));
+        let key = marks::local_key(self.id, self.partition);
+        writes.put_cf(self.database.family(Family::Meta), key, marks::encode_local(local));
         self.database.write(writes)?;
         Ok(written)
     }
@@ -156,7 +156,7 @@ impl Target<'_> {
             }
             match suffix.first() {
                 _ if suffix == keys::PROGRESS => {
-                    let key = catalog::progress_key(self.id, self.partition);
+                    let key = marks::progress_key(self.id, self.partition);
                     let family = self.database.family(Family::Meta);
                     match record.value {
                         Some(value) => writes.put_cf(family, key, value),

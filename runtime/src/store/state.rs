@@ -5,12 +5,13 @@ use std::sync::Arc;
 use super::{
     Batch, Database, Error, Kind, Lease, LiveStore, Local, Logged, Progress, StoreSpec, catalog,
     database::{Family, Inner},
+    front::Front,
     keys::{self, Prefix},
     layer::Slot,
     lease::Held,
+    marks,
     overlay::Overlay,
     progress, sweep,
-    timers::Front,
 };
 use crate::record::{Position, Timestamp};
 
@@ -244,8 +245,8 @@ impl TaskState {
                 topic_id: known.map(|local| local.topic_id).unwrap_or_default(),
                 at,
             };
-            let key = catalog::local_key(store.id, partition);
-            batch.writes.put_cf(meta, key, catalog::encode_local(&local));
+            let key = marks::local_key(store.id, partition);
+            batch.writes.put_cf(meta, key, marks::encode_local(&local));
             store.local = Some(local);
         }
         self.overlay.unseal();
@@ -261,7 +262,7 @@ impl TaskState {
         let suffix = layer.suffix(entry);
         let value = layer.slot(entry).seen().flatten();
         if suffix == keys::PROGRESS {
-            let key = catalog::progress_key(id, self.held.task.partition);
+            let key = marks::progress_key(id, self.held.task.partition);
             let meta = self.database.family(Family::Meta);
             batch.writes.put_cf(meta, key, value.unwrap_or_default());
             return;
