@@ -22,10 +22,12 @@
 //! | The turn answers [`task::Effects`]: outputs and positions, as values. | `task/effects.rs` |
 //! | The worker hands outputs to the outbox, each with a token that names its cause. | `worker/effects.rs`, [`broker::Outbox::produce`] |
 //! | Acknowledgements come back and are ticked off, epoch by epoch. | `worker/ledger.rs` |
-//! | Once all outputs before them are acknowledged, positions are committed to the group. | `worker/commit.rs` |
+//! | When a commit is due, what changed in state goes to its changelogs. | [`store::TaskState::seal`], `worker/commit.rs` |
+//! | Once all is acknowledged, outputs, changelogs and positions are committed together, and RocksDB follows. | `worker/commit.rs` |
 //!
-//! When the group takes a partition away, `worker/assignment.rs` finishes and commits first. When an output cannot be
-//! produced, `worker/commit.rs` drops what is not committed and reads it again.
+//! When the group gives a partition, `worker/restore.rs` brings up its task: its state is made complete first. When the
+//! group takes it away, `worker/assignment.rs` finishes and commits first. When an output cannot be produced,
+//! `worker/abort.rs` drops what is not committed and reads it again.
 //!
 //! # The rooms
 //! In reading order; each may use those above it, and the third column is what it never does.
@@ -53,8 +55,10 @@
 //! The test `rooms` at the end of this file reads the `use` lines and agrees.
 //!
 //! # Delivery
-//! At-least-once: positions are committed after the outputs behind them are acknowledged by all in-sync replicas. A
-//! crash between the two makes the records since the last commit (100 ms by default) be handled again.
+//! Exactly-once, unless the manifest says otherwise: outputs, changelogs and input positions are committed in one
+//! transaction, and RocksDB follows. At-least-once: positions are committed after the outputs behind them are
+//! acknowledged by all in-sync replicas; a crash between the two makes the records since the last commit (100 ms by
+//! default) be handled again. The order of the steps, and why, is in `worker/commit.rs`.
 
 pub mod broker;
 pub mod cli;

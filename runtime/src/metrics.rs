@@ -206,11 +206,6 @@ impl Metrics {
         }
     }
 
-    /// How much state is on disk.
-    pub fn state_bytes(&self, bytes: u64) {
-        self.0.state_bytes.set(i64::try_from(bytes).unwrap_or(i64::MAX));
-    }
-
     /// What Prometheus reads.
     pub fn render(&self) -> String {
         TextEncoder::new()
@@ -294,6 +289,11 @@ impl AppMetrics {
     /// How many records were read to restore state.
     pub fn restored_records(&self) -> u64 {
         self.restored_records.get()
+    }
+
+    /// How much state is on this host's disk, of all apps.
+    pub fn state_bytes(&self, bytes: u64) {
+        self.families.state_bytes.set(i64::try_from(bytes).unwrap_or(i64::MAX));
     }
 
     /// One worker's part of what is to be restored.

@@ -137,6 +137,11 @@ impl Database {
         // The leases of its tasks end here where their states are gone: not before it is written.
     }
 
+    /// How large its files are; what is only in memory does not count.
+    pub fn disk_bytes(&self) -> u64 {
+        self.inner.disk_bytes()
+    }
+
     /// Writes memtables to disk, all at one point.
     ///
     /// # Errors
@@ -150,6 +155,15 @@ impl Inner {
     /// What RocksDB says, with the folder.
     pub(super) fn failed(&self, cause: &rocksdb::Error) -> Error {
         Error::Database { path: self.path.clone(), cause: cause.to_string() }
+    }
+
+    fn disk_bytes(&self) -> u64 {
+        let size = |family: &Family| {
+            let size =
+                self.db.property_int_value_cf(self.family(*family), "rocksdb.live-sst-files-size");
+            size.ok().flatten().unwrap_or(0)
+        };
+        Family::ALL.iter().map(size).sum()
     }
 
     /// Bytes that are not ours, with the folder.

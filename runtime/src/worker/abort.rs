@@ -12,8 +12,9 @@ use crate::{
 /// Going back to the last commit so often, each time within so short a time, is of no help.
 const ABORTS_IN_A_ROW: u32 = 3;
 const ABORTS_APART: Duration = Duration::from_millis(100);
-/// How long the abort of a transaction may be asked for again.
+/// How long the abort of a transaction may be asked for again, and how long to wait each time.
 const PATIENCE: Duration = Duration::from_secs(20);
+const ABORT_WAIT: Duration = Duration::from_millis(1);
 
 impl Worker {
     /// Drops all that is not committed and reads it again. Where that happens again at once, the clients are made anew
@@ -68,7 +69,8 @@ impl Worker {
         Ok(())
     }
 
-    /// Ends the open transaction, if there is one, so that nobody ever sees what is in it.
+    /// Ends the open transaction, if there is one, so that nobody ever sees what is in it. What was produced is not
+    /// heard of any more.
     pub(super) fn abort_transaction(&mut self) -> Result<(), broker::Error> {
         if !std::mem::take(&mut self.in_transaction) {
             return Ok(());
@@ -85,6 +87,8 @@ impl Worker {
                     if Instant::now() < deadline =>
                 {
                     asked = true;
+                    // What is dropped with it must be heard of, or it does not end.
+                    self.outbox.poll(ABORT_WAIT, &mut |_| {})?;
                 }
                 Err(other) => return Err(other),
             }

@@ -71,6 +71,20 @@ impl Worker {
     }
 
     fn produce(&mut self, pending: &mut Pending) -> Result<Taken, Error> {
+        if !pending.effects.is_empty() {
+            match self.begin() {
+                Ok(()) => {}
+                Err(broker::Error::Retriable(trouble) | broker::Error::Unknown(trouble)) => {
+                    self.troubled(&format!("no transaction begins: {trouble}"));
+                    return Ok(Taken::Part);
+                }
+                Err(broker::Error::Abortable(why)) => {
+                    self.abort(&why)?;
+                    return Ok(Taken::Refused);
+                }
+                Err(other) => return Err(other.into()),
+            }
+        }
         while pending.next < pending.effects.len() {
             let output = pending.effects.output(pending.next);
             let record = Produce {
@@ -82,9 +96,7 @@ impl Worker {
                 timestamp: output.timestamp,
             };
             let cause = Cause::Output { task: pending.task, source: output.source };
-            let produced =
-                self.begin().and_then(|()| self.outbox.produce(&record, self.ledger.token()));
-            match produced {
+            match self.outbox.produce(&record, self.ledger.token()) {
                 Ok(()) => self.ledger.produced(cause),
                 Err(broker::Error::Full) => return Ok(Taken::Part),
                 Err(error) => {

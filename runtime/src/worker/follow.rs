@@ -54,11 +54,20 @@ pub(crate) struct Following {
     readings: Vec<Reading>,
     /// Whether the follower is to be told what to read.
     changed: bool,
+    /// Whether it reads what nobody wants any more. That can wait: what comes of it is passed over.
+    stale: bool,
 }
 
 impl Following {
     pub(crate) fn new(broker: Arc<dyn Broker>, client_id: String) -> Self {
-        Following { broker, client_id, follower: None, readings: Vec::new(), changed: false }
+        Following {
+            broker,
+            client_id,
+            follower: None,
+            readings: Vec::new(),
+            changed: false,
+            stale: false,
+        }
     }
 
     /// Reads for a store from now on.
@@ -76,7 +85,7 @@ impl Following {
     pub(crate) fn forget(&mut self, task: TaskId) {
         let before = self.readings.len();
         self.readings.retain(|reading| reading.task != task);
-        self.changed |= self.readings.len() < before;
+        self.stale |= self.readings.len() < before;
     }
 
     /// Whether all that a task needs is read.
@@ -125,7 +134,7 @@ impl Following {
         if self.readings.is_empty() && self.follower.is_none() {
             return Ok(None);
         }
-        if self.changed {
+        if self.changed || (self.stale && !self.is_restoring()) {
             self.assign()?;
         }
         let Some(follower) = &mut self.follower else { return Ok(None) };
@@ -142,7 +151,7 @@ impl Following {
         let came = self.arrived(&partition, &records, position);
         let before = self.readings.len();
         self.readings.retain(|reading| reading.end.is_some() || reading.for_life);
-        self.changed |= self.readings.len() < before;
+        self.stale |= self.readings.len() < before;
         Ok(Some(came))
     }
 
@@ -191,7 +200,7 @@ impl Following {
         }
         if wanted.is_empty() {
             self.follower = None;
-            self.changed = false;
+            (self.changed, self.stale) = (false, false);
             return Ok(());
         }
         let follower = match &mut self.follower {
@@ -204,7 +213,7 @@ impl Following {
             })?),
         };
         follower.assign(&wanted.into_iter().collect::<Vec<_>>())?;
-        self.changed = false;
+        (self.changed, self.stale) = (false, false);
         Ok(())
     }
 }
@@ -222,4 +231,91 @@ fn behind(records: &Records, position: Position) -> Records {
         rest.push(&record);
     }
     rest
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        broker::{
+            Broker, NewTopic,
+            memory::{Append, MemoryLog},
+        },
+        record::{Headers, Partition},
+    };
+
+    fn reading(task: u32, position: i64, end: Option<i64>, for_life: bool) -> Reading {
+        Reading {
+            task: TaskId { part: 0, partition: Partition(task) },
+            store: 0,
+            partition: TopicPartition::new("t", 0),
+            topic_id: "id".into(),
+            position: Position(position),
+            end: end.map(Position),
+            for_life,
+        }
+    }
+
+    fn log(records: usize) -> MemoryLog {
+        let log = MemoryLog::new();
+        let settings = BTreeMap::new();
+        let topic = NewTopic { name: "t".into(), partitions: Some(1), replicas: None, settings };
+        log.admin().unwrap().create(&topic).unwrap();
+        append(&log, records);
+        log
+    }
+
+    fn append(log: &MemoryLog, records: usize) {
+        for _ in 0..records {
+            let (key, value) = (Some(&b"k"[..]), Some(&b"v"[..]));
+            let (partition, headers, timestamp) = (None, Headers::EMPTY, None);
+            log.append("t", &Append { partition, key, value, headers, timestamp }).unwrap();
+        }
+    }
+
+    /// Who got how many records, and behind what.
+    fn drain(following: &mut Following) -> Vec<(u32, usize, i64)> {
+        let mut all = Vec::new();
+        while let Some(came) = following.poll(Duration::ZERO).unwrap() {
+            let came = came
+                .iter()
+                .map(|came| (came.task.partition.0, came.records.len(), came.position.0));
+            all.extend(came);
+        }
+        all
+    }
+
+    #[test]
+    fn a_changelog_is_read_to_its_end_and_a_table_for_life() {
+        let log = log(10);
+        let mut following = Following::new(Arc::new(log.clone()), "test".into());
+        following.add(reading(0, 4, Some(10), false));
+        following.add(reading(1, 0, Some(10), true));
+        assert_eq!((following.records_left(), following.is_restoring()), (16, true));
+        assert_eq!(drain(&mut following), [(0, 6, 10), (1, 10, 10)]);
+        assert!(!following.is_restoring() && following.is_reading());
+        append(&log, 1);
+        assert_eq!(drain(&mut following), [(1, 1, 11)]);
+        following.forget(TaskId { part: 0, partition: Partition(1) });
+        append(&log, 1);
+        assert_eq!(drain(&mut following), []);
+    }
+
+    #[test]
+    fn one_that_comes_later_reads_what_another_has_behind_it() {
+        let log = log(10);
+        let mut following = Following::new(Arc::new(log), "test".into());
+        following.add(reading(0, 0, Some(10), true));
+        assert_eq!(drain(&mut following), [(0, 10, 10)]);
+        following.add(reading(1, 3, Some(10), true));
+        assert_eq!(drain(&mut following), [(1, 7, 10)]);
+    }
+
+    #[test]
+    fn what_is_complete_needs_no_reading() {
+        let mut following = Following::new(Arc::new(log(0)), "test".into());
+        following.add(reading(0, 0, Some(0), false));
+        assert!(!following.is_reading());
+        assert!(following.is_complete(TaskId { part: 0, partition: Partition(0) }));
+    }
 }

@@ -62,7 +62,7 @@ const IDLE_WAIT: Duration = Duration::from_millis(100);
 /// The longest a step sleeps while acknowledgements are awaited.
 const ACK_WAIT: Duration = Duration::from_millis(2);
 /// The longest a step sleeps while tables are followed.
-const FOLLOW_WAIT: Duration = Duration::from_millis(10);
+const FOLLOW_WAIT: Duration = Duration::from_millis(20);
 /// How long behind its interval a commit may be before tasks wait for it.
 const LATE: Duration = Duration::from_millis(100);
 /// How often the status board is brought up to date.

@@ -36,6 +36,7 @@ impl Worker {
         self.paused.set(self.tasks.values().filter(|task| task.paused().is_some()).count());
         self.restoring.set(self.following.records_left());
         self.uncommitted.set(self.uncommitted_bytes());
+        self.metrics.state_bytes(self.database.disk_bytes());
         self.report_restore();
         self.board.worker(self.number, WorkerStatus { partitions, trouble: self.trouble.clone() });
     }

@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    ffi::OsString,
     fs,
     path::Path,
     sync::Arc,
@@ -57,11 +58,21 @@ pub struct World {
     pub amounts: BTreeMap<String, Vec<i64>>,
 }
 
-fn copy(from: &Path, to: &Path) {
-    for entry in fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        if entry.file_name() != "LOCK" {
-            fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
+/// The files of a database but its lock and its log, with their sizes.
+fn files(folder: &Path) -> BTreeMap<OsString, u64> {
+    let entries = fs::read_dir(folder).unwrap().map(Result::unwrap);
+    let named = entries.filter(|entry| !entry.file_name().to_string_lossy().starts_with("LO"));
+    named.filter_map(|entry| Some((entry.file_name(), entry.metadata().ok()?.len()))).collect()
+}
+
+/// A copy of a database that is in use: taken again where it changed meanwhile, as a compaction does.
+fn copy(from: &Path) -> TempDir {
+    loop {
+        let (to, before) = (tempfile::tempdir().unwrap(), files(from));
+        let copied =
+            before.keys().all(|name| fs::copy(from.join(name), to.path().join(name)).is_ok());
+        if copied && files(from) == before {
+            return to;
         }
     }
 }
@@ -97,9 +108,7 @@ impl Host {
     /// Keeps a copy of what would be on the disk after a crash now.
     pub fn remember(&mut self) {
         self.database().flush().unwrap();
-        let before = tempfile::tempdir().unwrap();
-        copy(self.disk.path(), before.path());
-        self.before = Some(before);
+        self.before = Some(copy(self.disk.path()));
     }
 
     /// As [`kill`](Self::kill), and nothing that was written since [`remember`](Self::remember) is on the disk.
