@@ -22,12 +22,24 @@
 //! | The turn answers [`task::Effects`]: outputs and positions, as values. | `task/effects.rs` |
 //! | The worker hands outputs to the outbox, each with a token that names its cause. | `worker/effects.rs`, [`broker::Outbox::produce`] |
 //! | Acknowledgements come back and are ticked off, epoch by epoch. | `worker/ledger.rs` |
-//! | When a commit is due, what changed in state goes to its changelogs. | [`store::TaskState::seal`], `worker/commit.rs` |
-//! | Once all is acknowledged, outputs, changelogs and positions are committed together, and RocksDB follows. | `worker/commit.rs` |
+//! | A commit falls due: the epoch is sealed, and each key that changed becomes a changelog record. | `worker/commit.rs`, [`store::TaskState::seal`] |
+//! | All is acknowledged: positions go into the transaction, it is committed, RocksDB takes what changed. | `worker/commit.rs`, [`store::Database::write`] |
 //!
-//! When the group gives a partition, `worker/restore.rs` brings up its task: its state is made complete first. When the
-//! group takes it away, `worker/assignment.rs` finishes and commits first. When an output cannot be produced,
-//! `worker/abort.rs` drops what is not committed and reads it again.
+//! When the group takes a partition away, `worker/assignment.rs` finishes and commits first. When an output cannot be
+//! produced, `worker/abort.rs` drops what is not committed and reads it again.
+//!
+//! # How state comes back
+//! A partition that the group gives is opened and held; its task is brought up by `worker/restore.rs`:
+//!
+//! | step | where |
+//! |---|---|
+//! | The lease is had: no other worker of this process has the task's stores. | [`store::Database::lease`] |
+//! | What RocksDB has is judged: resumed where it is provably a prefix of its changelog, else rebuilt, with the reason. | `worker/resume.rs` |
+//! | Changelogs and tables are read to where they ended, in slices of the loop; other tasks go on. | `worker/follow.rs`, [`store::TaskState::restore`] |
+//! | The task starts at the position that its state belongs to. | `worker/restore.rs` |
+//!
+//! Tables that are complete on every host are followed by one thread an app, `supervisor/follower.rs`. What is committed
+//! is read from outside by `http/` through `supervisor/stores.rs`, without a word to the task.
 //!
 //! # The rooms
 //! In reading order; each may use those above it, and the third column is what it never does.
@@ -45,9 +57,9 @@
 //! | [`operator`] | the nodes at work: filter, function | Kafka, files |
 //! | [`task`] | buffer, time, timers, process, failure, effects | a client library, a thread, a clock |
 //! | [`broker`] | the seams inbox, outbox, follower, admin; over rdkafka and as the embedded log | callbacks; others use `rdkafka` |
-//! | [`worker`] | the loop: poll, tasks, effects, commit, assignment | share a task |
+//! | [`worker`] | the loop: poll, tasks, effects, commit, assignment, restore | share a task |
 //! | [`registry`] | uploaded functions by content, apps as accepted | run anything |
-//! | [`supervisor`] | apps and their threads: start, swap, stop; topics checked first; the apps of a host | touch a task |
+//! | [`supervisor`] | apps and their threads: start, swap, stop; topics checked first; tables of a host; reads of committed state | touch a task |
 //! | [`http`] | management, health, metrics | the data path |
 //! | [`testing`] | the [`testing::TaskDriver`] and case files | a broker |
 //! | [`cli`] | the command line | |
@@ -55,10 +67,13 @@
 //! The test `rooms` at the end of this file reads the `use` lines and agrees.
 //!
 //! # Delivery
-//! Exactly-once, unless the manifest says otherwise: outputs, changelogs and input positions are committed in one
-//! transaction, and RocksDB follows. At-least-once: positions are committed after the outputs behind them are
-//! acknowledged by all in-sync replicas; a crash between the two makes the records since the last commit (100 ms by
-//! default) be handled again. The order of the steps, and why, is in `worker/commit.rs`.
+//! Exactly-once, by default: outputs, changelog records, timers and input positions are one Kafka transaction a worker and
+//! commit interval (100 ms; KIP-98, KIP-447), and RocksDB follows it. A crash leaves a transaction that aborts, or a
+//! RocksDB that is one commit behind, which the changelog makes good. The order is in `worker/commit.rs`.
+//!
+//! At-least-once, by choice: positions are committed after the outputs and changelog records behind them are
+//! acknowledged by all in-sync replicas. A crash makes the records since the last commit be handled again, on state
+//! that may have counted them already.
 
 pub mod broker;
 pub mod cli;

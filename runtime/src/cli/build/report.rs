@@ -71,8 +71,15 @@ fn function(text: &mut String, description: &Description) {
 
 fn slot_facts(slot: &Slot) -> String {
     let mut facts = slot.name.clone();
-    if !slot.value.is_empty() {
-        let _ = write!(facts, ": {}", slot.value);
+    match slot.role {
+        Role::Counter => facts.push_str(": counter"),
+        Role::Map => {
+            let _ = write!(facts, ": map of {} to {}", slot.key, slot.value);
+        }
+        _ if slot.value.is_empty() => {}
+        _ => {
+            let _ = write!(facts, ": {}", slot.value);
+        }
     }
     if slot.role == Role::Output && slot.rekeys {
         let _ = write!(facts, ", key {}", slot.key);
