@@ -62,6 +62,14 @@ fn pages_of_values() {
     assert_eq!(rows(&with(PageRequest { from: Some(b"ab"), ..a })), [&b"ab"[..], b"ac"]);
     assert!(with(PageRequest { from: Some(b"b"), ..a }).entries.is_empty());
     assert!(with(PageRequest { prefix: Some(b"x"), ..a }).entries.is_empty());
+    let upto = PageRequest { from: Some(b"ab"), to: Some(b"b"), ..PageRequest::default() };
+    assert_eq!(rows(&with(upto)), [&b"ab"[..], b"ac"]);
+    let back = PageRequest { reverse: true, limit: 2, ..upto };
+    assert_eq!(rows(&with(back)), [&b"ac"[..], b"ab"]);
+    let page = with(PageRequest { limit: 1, ..back });
+    assert_eq!((rows(&page), page.next.as_deref()), (vec![&b"ac"[..]], Some(&b"ab"[..])));
+    let crossed = PageRequest { from: Some(b"b"), to: Some(b"a"), ..back };
+    assert!(with(crossed).entries.is_empty());
     // At least one row a page, however small.
     let page = with(PageRequest { bytes_max: 1, ..a });
     assert_eq!((rows(&page), page.next.as_deref()), (vec![&b"a"[..]], Some(&b"ab"[..])));
