@@ -2,7 +2,8 @@
 //!
 //! Nothing but [`conformance`] uses the runtime as a library: what the other tests know is the command line, the HTTP
 //! API and the topics. One broker serves them all, started by the first that asks ([`broker`]), and one cluster of three
-//! those that kill brokers ([`cluster`]); each test has topics, groups and folders of its own, so they run side by side. They wait for what they can see, never for time to pass.
+//! those that kill brokers ([`cluster`]); each test has topics, groups and folders of its own, so they run side by side.
+//! They wait for what they can see, never for time to pass.
 
 mod broker;
 mod cluster;

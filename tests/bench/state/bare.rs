@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use rocksdb::{BlockBasedOptions, Cache, DB, Options, WriteBatch, WriteOptions};
+use rocksdb::{BlockBasedOptions, Cache, DB, Options, WriteOptions};
 
 use super::{
     amounts::{Keys, Spread, key},
@@ -12,8 +12,6 @@ use crate::process::cpu_seconds;
 
 /// As much memory as a host has by default.
 const MEMORY_BYTES: usize = 256 << 20;
-/// Puts of a batch: those of a commit interval, more or less.
-const BATCH: u64 = 10_000;
 
 pub fn measure(spread: Spread, keys: u64, count: u64) -> Figure {
     let folder = tempfile::tempdir().expect("a folder");
@@ -30,23 +28,11 @@ pub fn measure(spread: Spread, keys: u64, count: u64) -> Figure {
 
     let mut numbers = Keys::new(spread, keys);
     let (start, cpu) = (Instant::now(), cpu_seconds(std::process::id()));
-    let mut batch = WriteBatch::default();
-    let mut open = std::collections::HashMap::new();
-    for index in 0..count {
+    for _ in 0..count {
         let key = key(numbers.next());
-        let stored = || {
-            let value = database.get_pinned(key.as_bytes()).expect("a read");
-            value.map_or(0, |value| i64::from_be_bytes((*value).try_into().expect("8 bytes")))
-        };
-        // What is not written yet is read from where it waits, as any batch of writes needs.
-        let count = open.get(&key).copied().unwrap_or_else(stored) + 1;
-        open.insert(key, count);
-        if index % BATCH == BATCH - 1 {
-            for (key, count) in open.drain() {
-                batch.put(key, i64::to_be_bytes(count));
-            }
-            database.write_opt(std::mem::take(&mut batch), &write).expect("a write");
-        }
+        let value = database.get_pinned(key.as_bytes()).expect("a read");
+        let count = value.map_or(0, |value| i64::from_be_bytes((*value).try_into().expect("8")));
+        database.put_opt(key, i64::to_be_bytes(count + 1), &write).expect("a write");
     }
     Figure::of(count, start.elapsed(), cpu_seconds(std::process::id()) - cpu)
 }
