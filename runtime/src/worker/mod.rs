@@ -312,8 +312,9 @@ impl Worker {
             }
             Err(error) => tracing::warn!(app, worker = self.number, %error, "left uncommitted"),
         }
-        // Whoever reads the outputs need not wait for its time-out.
-        if let Err(error) = self.abort_transaction() {
+        // Whoever reads the outputs need not wait for its time-out. What is being decided cannot be aborted any more.
+        let decided = !self.sealed.as_ref().is_some_and(Sealed::is_being_decided);
+        if decided && let Err(error) = self.abort_transaction() {
             tracing::debug!(worker = self.number, %error, "the open transaction");
         }
         // Leases go with the tasks, before somebody else is given their partitions.
