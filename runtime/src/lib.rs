@@ -51,6 +51,7 @@
 //! | [`clock`] | the one place that asks the system for time | |
 //! | [`metrics`] | every metric on one page | labels by key or partition; others use `prometheus` |
 //! | [`store`] | stores over one RocksDB: layouts, overlay, changelog records, timers | read or write a topic; others use `rocksdb` |
+//! | [`aggregate`] | aggregate stores: windows, what is computed, when it comes out | topics, formats |
 //! | [`guest`] | engine, components, instances, limits, what a call may do with state | topics; others use `wasmtime` |
 //! | [`manifest`] | `tidemill.toml`, as written and as checked | look at topics or code |
 //! | [`topology`] | manifest and code as a graph, checked | I/O |
@@ -75,6 +76,7 @@
 //! acknowledged by all in-sync replicas. A crash makes the records since the last commit be handled again, on state
 //! that may have counted them already.
 
+pub mod aggregate;
 pub mod broker;
 pub mod cli;
 pub mod clock;

@@ -13,6 +13,7 @@ const ROOMS: &[&str] = &[
     "clock",
     "metrics",
     "store",
+    "aggregate",
     "guest",
     "manifest",
     "topology",

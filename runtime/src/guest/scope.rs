@@ -684,6 +684,8 @@ fn name(kind: Kind) -> &'static str {
         Kind::Map => "map",
         Kind::Counter => "counter",
         Kind::Table => "table",
+        Kind::Window | Kind::Session => "aggregate",
+        Kind::Join => "join",
         Kind::Meta => "store",
     }
 }

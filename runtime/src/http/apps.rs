@@ -113,10 +113,12 @@ impl Apps for One {
 
 fn report(app: &App) -> AppReport {
     let status = app.status();
-    let functions = app.topology().nodes().map(|node| StoredModule {
-        function: node.name.to_string(),
-        module: app.manifest().functions[&*node.name].module.to_string(),
-        digest: *node.component.digest(),
+    let functions = app.topology().nodes().filter_map(|node| {
+        Some(StoredModule {
+            function: node.name.to_string(),
+            module: app.manifest().functions[&*node.name].module.to_string(),
+            digest: *node.function()?.component.digest(),
+        })
     });
     let state = AppState {
         name: app.name().to_owned(),

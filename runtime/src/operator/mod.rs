@@ -2,6 +2,8 @@
 
 mod filter;
 mod function;
+mod host;
 
 pub use filter::Filter;
 pub use function::{Called, Cost, Entry, Function, OutputCheck, Reason, Tally};
+pub use host::{Arrival, Ask, Due, Host, Out, Sent};

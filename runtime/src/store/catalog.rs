@@ -102,6 +102,9 @@ fn kind_code(kind: Kind) -> u8 {
         Kind::Counter => 3,
         Kind::Table => 4,
         Kind::Meta => 5,
+        Kind::Window => 6,
+        Kind::Session => 7,
+        Kind::Join => 8,
     }
 }
 
@@ -229,7 +232,7 @@ impl Inner {
     /// Adds to `writes` that a replaced store is to go.
     pub(super) fn remove_retired(&self, store: u32, writes: &mut WriteBatch) {
         let (from, to) = (keys::prefix(store, 0), keys::prefix(store + 1, 0));
-        for family in [Family::Kv, Family::Timer] {
+        for family in Family::ALL.into_iter().filter(|family| *family != Family::Meta) {
             writes.delete_range_cf(self.family(family), from, to);
         }
         let meta = self.family(Family::Meta);

@@ -35,6 +35,12 @@ use super::{
 pub(super) enum Family {
     /// Values, map entries, counters, rows.
     Kv,
+    /// Aggregates of windows, their start before their key.
+    Window,
+    /// Sessions, and what windows slide over.
+    Session,
+    /// Records that joins keep.
+    Join,
     /// Timers.
     Timer,
     /// The database's own.
@@ -42,11 +48,15 @@ pub(super) enum Family {
 }
 
 impl Family {
-    pub(super) const ALL: [Family; 3] = [Family::Kv, Family::Timer, Family::Meta];
+    pub(super) const ALL: [Family; 6] =
+        [Family::Kv, Family::Window, Family::Session, Family::Join, Family::Timer, Family::Meta];
 
     pub(super) fn name(self) -> &'static str {
         match self {
             Family::Kv => "kv",
+            Family::Window => "window",
+            Family::Session => "session",
+            Family::Join => "join",
             Family::Timer => "timer",
             Family::Meta => "meta",
         }

@@ -57,6 +57,12 @@ pub enum Kind {
     Counter,
     /// A row of a compacted topic; functions only read it.
     Table,
+    /// Values by window, its start before the key.
+    Window,
+    /// Values by key and time: sessions, and what windows slide over.
+    Session,
+    /// Records of one or both sides of a join, by key and time.
+    Join,
     /// Of the sub-topology itself: timers, stream time, input positions.
     Meta,
 }
@@ -133,6 +139,19 @@ pub struct Progress {
     pub stream_time: Option<Timestamp>,
     /// The next record of each input, by topic.
     pub positions: Vec<(Arc<str>, Position)>,
+    /// How far its nodes that have a time of their own have come.
+    pub nodes: Vec<NodeProgress>,
+}
+
+/// How far a node with a time of its own has come.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct NodeProgress {
+    /// The node.
+    pub node: Arc<str>,
+    /// The largest event time of what came to it.
+    pub time: Option<Timestamp>,
+    /// Up to where results have come out: the node's own bytes.
+    pub cursor: Vec<u8>,
 }
 
 /// A record for a changelog topic, in the task's own partition.

@@ -43,7 +43,9 @@ impl Overlay {
             let stores = stores.clone();
             let layers = stores.map(|(prefix, kind)| {
                 let order = match kind {
-                    Kind::Map => Order::ByKey(Default::default()),
+                    Kind::Map | Kind::Window | Kind::Session | Kind::Join => {
+                        Order::ByKey(Default::default())
+                    }
                     Kind::Meta => Order::ByDue(Default::default(), Vec::new()),
                     Kind::Value | Kind::Counter | Kind::Table => Order::None,
                 };

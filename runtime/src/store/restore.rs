@@ -69,7 +69,9 @@ impl Target<'_> {
         let written = match self.spec.kind {
             Kind::Table => self.rows(records, &mut writes),
             Kind::Meta => self.meta(records, &mut writes)?,
-            Kind::Value | Kind::Map | Kind::Counter => self.values(records, &mut writes)?,
+            Kind::Value | Kind::Map | Kind::Counter | Kind::Window | Kind::Session | Kind::Join => {
+                self.values(records, &mut writes)?
+            }
         };
         let key = marks::local_key(self.id, self.partition);
         writes.put_cf(self.database.family(Family::Meta), key, marks::encode_local(local));

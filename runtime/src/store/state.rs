@@ -45,6 +45,9 @@ impl TaskStore {
     pub(super) fn family(&self) -> Family {
         match self.spec.kind {
             Kind::Meta => Family::Timer,
+            Kind::Window => Family::Window,
+            Kind::Session => Family::Session,
+            Kind::Join => Family::Join,
             Kind::Value | Kind::Map | Kind::Counter | Kind::Table => Family::Kv,
         }
     }

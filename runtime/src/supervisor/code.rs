@@ -6,7 +6,7 @@ use super::{Error, Topics};
 use crate::{
     clock::Clock,
     guest::{Capability, Component, Fault, Instance, InstanceSettings, Instantiate, Invoke},
-    topology::{Node, Topology},
+    topology::{FunctionNode, Node, Topology},
     worker::Code,
 };
 
@@ -28,14 +28,18 @@ pub(crate) fn prepare(
     clock: &Arc<dyn Clock>,
     topics: &Topics,
 ) -> Result<Code, Error> {
-    let mut factories: Vec<Vec<Arc<dyn Instantiate>>> = Vec::new();
+    let mut factories: Vec<Vec<Option<Arc<dyn Instantiate>>>> = Vec::new();
     for part in &topology.parts {
-        let mut nodes: Vec<Arc<dyn Instantiate>> = Vec::new();
+        let mut nodes: Vec<Option<Arc<dyn Instantiate>>> = Vec::new();
         for node in &part.nodes {
-            let factory = factory(node, clock);
+            let Some(function) = node.function() else {
+                nodes.push(None);
+                continue;
+            };
+            let factory = factory(node, function, clock);
             let failed = |fault| Error::Function { function: node.name.to_string(), fault };
             factory.instantiate().map_err(failed)?;
-            nodes.push(Arc::new(factory));
+            nodes.push(Some(Arc::new(factory)));
         }
         factories.push(nodes);
     }
@@ -43,14 +47,14 @@ pub(crate) fn prepare(
     Ok(Code { topology: Arc::clone(topology), factories, record_bytes_max, stores })
 }
 
-fn factory(node: &Node, clock: &Arc<dyn Clock>) -> Factory {
+fn factory(node: &Node, function: &FunctionNode, clock: &Arc<dyn Clock>) -> Factory {
     let settings = InstanceSettings {
         name: Arc::clone(&node.name),
-        index: node.index,
-        config: Arc::clone(&node.config),
-        limits: node.limits,
-        clock: node.allow.contains(&Capability::Clock).then(|| Arc::clone(clock)),
-        random: node.allow.contains(&Capability::Random),
+        index: function.index,
+        config: Arc::clone(&function.config),
+        limits: function.limits,
+        clock: function.allow.contains(&Capability::Clock).then(|| Arc::clone(clock)),
+        random: function.allow.contains(&Capability::Random),
     };
-    Factory { component: node.component.clone(), settings }
+    Factory { component: function.component.clone(), settings }
 }

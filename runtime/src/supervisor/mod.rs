@@ -258,7 +258,8 @@ impl App {
         let functions = self.board.functions();
         let digest = |name: &str| {
             let node = self.topology.nodes().find(|node| &*node.name == name);
-            node.map(|node| node.component.digest().to_string()).unwrap_or_default()
+            let function = node.and_then(topology::Node::function);
+            function.map(|function| function.component.digest().to_string()).unwrap_or_default()
         };
         let functions = functions.into_iter().map(|(name, status)| {
             let digest = digest(&name);

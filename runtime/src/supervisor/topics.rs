@@ -136,7 +136,7 @@ struct Wanted {
 }
 
 fn is_dead_letters(topology: &Topology, topic: &str) -> bool {
-    topology.nodes().any(|node| *topology.outputs[node.dead_letters] == *topic)
+    topology.nodes().any(|node| node.dead_letters.is_some_and(|at| *topology.outputs[at] == *topic))
 }
 
 /// How many partitions the tasks of a part have.
@@ -185,8 +185,9 @@ fn create_dead_letters(
 ) -> Result<(), Error> {
     for part in &topology.parts {
         let needed = needed(part, partitions).unwrap_or(1);
-        for node in &part.nodes {
-            let topic = &topology.outputs[node.dead_letters];
+        let nodes = part.nodes.iter();
+        for (node, at) in nodes.filter_map(|node| Some((node, node.dead_letters?))) {
+            let topic = &topology.outputs[at];
             match admin.topic(topic)? {
                 Some(found) if found.partitions < needed => {
                     let why = format!(

@@ -100,7 +100,9 @@ impl Task {
             }
         }
         text("tidemill.function", &node.name);
-        text("tidemill.digest", &node.component.digest().to_string());
+        if let Some(function) = node.function() {
+            text("tidemill.digest", &function.component.digest().to_string());
+        }
         text("tidemill.attempts", &attempts.to_string());
         if let Some(intermediate) = &stop.intermediate {
             headers.push("tidemill.intermediate.key", intermediate.key.as_deref());
@@ -113,7 +115,7 @@ impl Task {
         effects.bytes.extend_from_slice(all);
         effects.outputs.push(Output {
             row,
-            topic: node.dead_letters,
+            topic: node.dead_letters.expect("a node that can fail on a record has dead letters"),
             partition: Some(self.id.partition.0),
             timestamp: Timestamp(source.timestamp.millis().max(0)),
             key: Span::Source(row),
@@ -143,7 +145,7 @@ fn verdict(node: &Node, reason: &Reason, attempts: u32, now: Timestamp) -> Verdi
         Reason::Fault(Fault::Timeout { .. }) => bounded(policy.retries, backoff),
         Reason::Fault(Fault::Init { .. }) => wait(backoff),
         Reason::Error(_) | Reason::Fault(_) | Reason::Somewhere(_) => {
-            if !node.allow.is_empty() {
+            if node.function().is_some_and(|function| !function.allow.is_empty()) {
                 bounded(policy.retries.or(Some(RETRIES_WITH_GRANTS)), backoff)
             } else if attempts > 1 {
                 Verdict::DeadLetter

@@ -251,6 +251,7 @@ impl Task {
         Progress {
             stream_time: self.stream_time,
             positions: inputs.zip(self.buffer.positions()).collect(),
+            nodes: Vec::new(),
         }
     }
 

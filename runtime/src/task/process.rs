@@ -252,7 +252,7 @@ impl Walk<'_> {
             }),
         );
         self.scope.load(
-            &self.part.nodes[node].bindings,
+            &self.part.nodes[node].function().expect("only functions are called").bindings,
             entries.iter().map(|entry| ScopeEntry {
                 row: entry.row,
                 key: resolve(chunk, bytes, entry.key, |record| record.key),
@@ -368,12 +368,12 @@ impl Walk<'_> {
     /// State is kept by partition: a key that a function chose is looked after where it belongs, and only there.
     fn strays(&self, entry: &Waiting, output: &str, to: usize, bytes: &[u8]) -> Option<Reason> {
         let Span::Own { start, length } = entry.key else { return None };
-        let keyed = |binding: &Binding| match binding {
+        let keyed = |binding: Binding| match binding {
             Binding::Store(_) | Binding::Timer(_) => true,
-            Binding::Table(table) => !self.part.stores[*table].broadcast,
+            Binding::Table(table) => !self.part.stores[table].broadcast,
         };
         let to = &self.part.nodes[to];
-        if !to.bindings.iter().flatten().any(keyed) {
+        if !to.state().any(keyed) {
             return None;
         }
         let home = partition_of(&bytes[start..start + length], self.partitions);

@@ -89,7 +89,7 @@ impl Task {
     pub(super) fn owners(part: &crate::topology::SubTopology) -> Vec<Option<Owner>> {
         let mut owners = vec![None; part.timers.len()];
         for (node, at) in part.nodes.iter().enumerate() {
-            for (slot, binding) in (0..).zip(at.bindings.iter()) {
+            for (slot, binding) in (0..).zip(at.bindings().iter()) {
                 if let Some(crate::guest::Binding::Timer(timer)) = binding
                     && let Some(owner) = owners.get_mut(usize::from(*timer))
                 {

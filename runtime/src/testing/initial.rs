@@ -67,6 +67,9 @@ impl InitialValue {
             (Kind::Table | Kind::Meta, _) => {
                 return Err(wrong("it is a table: write given table".to_owned()));
             }
+            (Kind::Window | Kind::Session | Kind::Join, _) => {
+                return Err(wrong("what the host computes cannot be given".to_owned()));
+            }
             _ => {}
         }
         let codecs = stores.codecs(store);

@@ -7,8 +7,8 @@ use std::{
 };
 
 use super::{
-    Edge, EventTime, Input, Node, OnFailure, Output, SubTopology, Topology, dead_letter_topic,
-    state,
+    Edge, EventTime, FunctionNode, Input, Node, OnFailure, Output, SubTopology, Topology, Work,
+    dead_letter_topic, state,
 };
 use crate::{
     guest::{Capability, Component, Description, Limits, Role, Shape},
@@ -159,15 +159,17 @@ impl<'a> Builder<'a> {
             self.output(&dead_letter_topic(self.manifest.app.as_str(), &settings.name));
         let node = Node {
             name: settings.name.as_str().into(),
-            component: (*component).clone(),
-            index: *index,
-            config: serde_json::Value::Object(settings.config.clone()).to_string().into(),
-            limits: limits(&settings.limits),
-            bindings: Arc::default(),
-            allow: settings.allow.iter().map(|allow| capability(*allow)).collect(),
+            work: Work::Function(FunctionNode {
+                component: (*component).clone(),
+                index: *index,
+                config: serde_json::Value::Object(settings.config.clone()).to_string().into(),
+                limits: limits(&settings.limits),
+                bindings: Arc::default(),
+                allow: settings.allow.iter().map(|allow| capability(*allow)).collect(),
+            }),
             filter: settings.filter.clone(),
             outputs,
-            dead_letters,
+            dead_letters: Some(dead_letters),
             on_failure: OnFailure {
                 retries: settings.on_failure.retries,
                 backoff: settings.on_failure.backoff.0,
@@ -461,6 +463,7 @@ fn part(
     let records = batches.clone().map(|batch| batch.records as usize).min().unwrap_or(1);
     SubTopology {
         name: state.part,
+        aggregates: BTreeMap::new(),
         stores: state.stores,
         timers: state.timers,
         inputs: inputs.collect(),

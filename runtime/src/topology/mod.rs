@@ -6,6 +6,7 @@
 
 mod build;
 pub mod codec;
+mod node;
 mod state;
 #[cfg(test)]
 pub(crate) mod tests;
@@ -14,9 +15,14 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 pub use build::{Error, Problem};
 pub use codec::Codecs;
+pub use node::{
+    AggregateNode, Feed, Format, FunctionNode, JoinKind, JoinNode, KeyFrom, Node, Pair, RekeyNode,
+    Work,
+};
 
 use crate::{
-    guest::{Binding, Capability, Component, Limits, Role},
+    aggregate,
+    guest::{Binding, Role},
     record::TopicPartition,
     store::{Kind, StoreSpec},
 };
@@ -40,8 +46,10 @@ pub struct SubTopology {
     pub name: Arc<str>,
     /// The topics read, by name.
     pub inputs: Vec<Input>,
-    /// The functions, each behind those that feed it.
+    /// The nodes, each behind those that feed it.
     pub nodes: Vec<Node>,
+    /// What is computed in its stores, by index of those that are aggregates.
+    pub aggregates: BTreeMap<usize, Arc<aggregate::Spec>>,
     /// Its stores and tables, and last, where there are stores or timers, the meta store.
     pub stores: Vec<StoreSpec>,
     /// Its timers, as `function.timer`, by number; both as code spells them.
@@ -98,50 +106,23 @@ pub enum EventTime {
     Header(String),
 }
 
-/// The way into a function.
+/// The way into a node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Edge {
     /// Index into [`SubTopology::nodes`].
     pub node: usize,
-    /// Index into the sources of the function's description.
+    /// Index into the sources of the function's description; of a join 0 is left and 1 is right.
     pub source: u16,
 }
 
-/// One function of the app.
-#[derive(Debug, Clone)]
-pub struct Node {
-    /// Its name in the manifest.
-    pub name: Arc<str>,
-    /// The code.
-    pub component: Component,
-    /// Which function of the component.
-    pub index: u32,
-    /// A JSON object.
-    pub config: Arc<str>,
-    /// What a call may use.
-    pub limits: Limits,
-    /// What each slot of the function's description is bound to, of those that are state, tables or timers.
-    pub bindings: Arc<[Option<Binding>]>,
-    /// What is granted.
-    pub allow: Vec<Capability>,
-    /// Only records whose JSON has these fields enter.
-    pub filter: BTreeMap<String, serde_json::Value>,
-    /// Where each output goes, by its index among the function's outputs.
-    pub outputs: Vec<Output>,
-    /// Its dead-letter topic: index into [`Topology::outputs`].
-    pub dead_letters: usize,
-    /// What follows a failure.
-    pub on_failure: OnFailure,
-}
-
-/// One output of a function.
+/// One output of a node.
 #[derive(Debug, Clone)]
 pub struct Output {
     /// The name in code.
     pub name: Arc<str>,
     /// A topic: index into [`Topology::outputs`].
     pub topic: Option<usize>,
-    /// Functions that take it in memory.
+    /// Nodes that take it in memory.
     pub edges: Vec<Edge>,
 }
 
@@ -169,7 +150,7 @@ impl Topology {
         self.parts.iter().flat_map(|part| part.inputs.iter().map(|input| &input.topic))
     }
 
-    /// All functions.
+    /// All nodes.
     pub fn nodes(&self) -> impl Iterator<Item = &Node> {
         self.parts.iter().flat_map(|part| &part.nodes)
     }
@@ -243,8 +224,9 @@ impl SubTopology {
     /// How functions encode what is in a store or table.
     pub fn codecs(&self, store: &str) -> Option<Codecs> {
         self.nodes.iter().find_map(|node| {
-            let slots = &node.component.descriptions().get(node.index as usize)?.slots;
-            let bound = node.bindings.iter().zip(slots).find(|(binding, _)| match binding {
+            let function = node.function()?;
+            let slots = &function.component.descriptions().get(function.index as usize)?.slots;
+            let bound = function.bindings.iter().zip(slots).find(|(binding, _)| match binding {
                 Some(Binding::Store(index) | Binding::Table(index)) => {
                     *self.stores[*index].name == *store
                 }

@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::{
-    Node,
+    Node, Work,
     build::{Builder, Problem},
     changelog_topic, meta_topic,
 };
@@ -49,6 +49,8 @@ fn name(kind: Kind) -> &'static str {
         Kind::Map => "map",
         Kind::Counter => "counter",
         Kind::Table => "table",
+        Kind::Window | Kind::Session => "aggregate",
+        Kind::Join => "join",
         Kind::Meta => META,
     }
 }
@@ -57,10 +59,10 @@ fn name(kind: Kind) -> &'static str {
 pub(super) fn has_several_writers(nodes: &[Node]) -> bool {
     let mut writers = BTreeMap::new();
     for (node, binding) in
-        nodes.iter().enumerate().flat_map(|(node, it)| it.bindings.iter().map(move |it| (node, it)))
+        nodes.iter().enumerate().flat_map(|(node, it)| it.state().map(move |it| (node, it)))
     {
-        if let Some(Binding::Store(store)) = binding
-            && *writers.entry(*store).or_insert(node) != node
+        if let Binding::Store(store) = binding
+            && *writers.entry(store).or_insert(node) != node
         {
             return true;
         }
@@ -266,7 +268,10 @@ impl Builder<'_> {
                 .slots
                 .iter()
                 .map(|slot| binding(&node.name, slot, &stores, &timers));
-            node.bindings = bindings.collect();
+            let bindings = bindings.collect();
+            if let Work::Function(function) = &mut node.work {
+                function.bindings = bindings;
+            }
         }
         Bound { part, stores, timers }
     }

@@ -11,7 +11,7 @@ use wit_parser::Resolve;
 
 use super::*;
 use crate::{
-    guest::{Engine, EngineSettings, encode},
+    guest::{Component, Engine, EngineSettings, encode},
     manifest::Manifest,
 };
 
@@ -141,7 +141,7 @@ fn shown(topology: &Topology) -> String {
             writeln!(shown, "  Timer {timer}").unwrap();
         }
         for node in &part.nodes {
-            writeln!(shown, "  {}: {:?}", node.name, node.bindings).unwrap();
+            writeln!(shown, "  {}: {:?}", node.name, node.bindings()).unwrap();
         }
     }
     shown

@@ -13,8 +13,8 @@ use crate::{
 pub struct Code {
     /// The graph.
     pub topology: Arc<Topology>,
-    /// By part and node.
-    pub factories: Vec<Vec<Arc<dyn Instantiate>>>,
+    /// By part and node; nothing for what is no function.
+    pub factories: Vec<Vec<Option<Arc<dyn Instantiate>>>>,
     /// The largest record each output topic takes, in bytes of key, value and headers.
     pub record_bytes_max: Vec<usize>,
     /// What holds state, by part and store.
@@ -32,16 +32,19 @@ impl Code {
     /// Fresh operators for a task of a part.
     pub(super) fn operators(&self, part: usize) -> Vec<Function> {
         let nodes = self.topology.parts[part].nodes.iter().zip(&self.factories[part]);
-        let operator = |(node, factory): (&Node, &Arc<dyn Instantiate>)| {
+        let operator = |(node, factory): (&Node, &Option<Arc<dyn Instantiate>>)| {
+            let bytes_max =
+                node.function().map_or(usize::MAX, |function| function.limits.output_bytes);
             let check = |output: &Output| OutputCheck {
                 name: Arc::clone(&output.name),
                 bytes_max: match output.topic {
-                    Some(topic) => node.limits.output_bytes.min(self.record_bytes_max[topic]),
-                    None => node.limits.output_bytes,
+                    Some(topic) => bytes_max.min(self.record_bytes_max[topic]),
+                    None => bytes_max,
                 },
             };
-            Function::new(Arc::clone(factory), node.outputs.iter().map(check).collect())
+            let factory = Arc::clone(factory.as_ref()?);
+            Some(Function::new(factory, node.outputs.iter().map(check).collect()))
         };
-        nodes.map(operator).collect()
+        nodes.filter_map(operator).collect()
     }
 }

@@ -13,7 +13,8 @@ use tidemill::{
     },
     store::{Kind, StoreSpec},
     topology::{
-        Edge, EventTime, Input, Node, OnFailure, Output, StoreTopic, SubTopology, Topology,
+        Edge, EventTime, FunctionNode, Input, Node, OnFailure, Output, StoreTopic, SubTopology,
+        Topology, Work,
     },
     worker::Code,
 };
@@ -106,15 +107,17 @@ pub fn code(tables: bool) -> Code {
         .collect();
     let node = Node {
         name: "total".into(),
-        component: component(),
-        index: 0,
-        config: "{}".into(),
-        limits: Limits::default(),
-        bindings: bindings.into(),
-        allow: Vec::new(),
+        work: Work::Function(FunctionNode {
+            component: component(),
+            index: 0,
+            config: "{}".into(),
+            limits: Limits::default(),
+            bindings: bindings.into(),
+            allow: Vec::new(),
+        }),
         filter: BTreeMap::new(),
         outputs: vec![Output { name: "out".into(), topic: Some(0), edges: Vec::new() }],
-        dead_letters: 1,
+        dead_letters: Some(1),
         on_failure: OnFailure {
             retries: None,
             backoff: Duration::from_millis(1),
@@ -129,6 +132,7 @@ pub fn code(tables: bool) -> Code {
             time: EventTime::Record,
         }],
         nodes: vec![node],
+        aggregates: BTreeMap::new(),
         stores,
         timers: Vec::new(),
         max_ahead: Duration::from_secs(3600),
@@ -142,7 +146,7 @@ pub fn code(tables: bool) -> Code {
     };
     Code {
         topology: Arc::new(topology),
-        factories: vec![vec![Arc::new(Total { tables })]],
+        factories: vec![vec![Some(Arc::new(Total { tables }))]],
         record_bytes_max: vec![usize::MAX; 2],
         stores: vec![topics],
     }

@@ -356,6 +356,7 @@ impl Subject {
             self.task.as_mut().unwrap().seal(&Progress {
                 stream_time: Some(at(self.now)),
                 positions: vec![("in".into(), position)],
+                nodes: Vec::new(),
             });
             self.sealed = Some(self.begun.clone());
         }

@@ -114,7 +114,7 @@ fn what_is_over_is_not_shown() {
     state.live().unwrap();
     state.put(0, 0, b"old", Some(b"x"), at(0));
     state.put(0, 0, b"young", Some(b"x"), at(4));
-    state.seal(&Progress { stream_time: Some(at(5)), positions: Vec::new() });
+    state.seal(&Progress { stream_time: Some(at(5)), positions: Vec::new(), nodes: Vec::new() });
     let mut batch = database.batch();
     state.commit(&mut batch, &[], at(0));
     database.write(batch).unwrap();

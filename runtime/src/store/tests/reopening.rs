@@ -26,7 +26,11 @@ fn a_crash_leaves_a_state_that_was_there_once() {
             state.add(0, store, key, 1, at(0)).unwrap().unwrap();
         }
         state.set_timer(0, 0, b"a", at(round), b"").unwrap();
-        state.seal(&Progress { stream_time: Some(at(round)), positions: Vec::new() });
+        state.seal(&Progress {
+            stream_time: Some(at(round)),
+            positions: Vec::new(),
+            nodes: Vec::new(),
+        });
         let mut batch = database.batch();
         state.commit(&mut batch, &[Some(Position(round)); 3], at(10 * round));
         database.write(batch).unwrap();
@@ -55,6 +59,10 @@ fn progress_comes_back() {
     let progress = Progress {
         stream_time: Some(at(-7)),
         positions: vec![("in".into(), Position(3)), ("other".into(), Position(0))],
+        nodes: vec![
+            NodeProgress { node: "counts".into(), time: Some(at(9)), cursor: vec![0, 1] },
+            NodeProgress { node: "idle".into(), ..NodeProgress::default() },
+        ],
     };
     state.seal(&progress);
     let mut batch = database.batch();

@@ -15,7 +15,7 @@ use crate::{
     record::{Offset, Partition, Position, Record, Records, Timestamp},
     store::{self, Database, DatabaseSettings, StoreSpec, TaskKey, TaskState},
     task::{Failed, Task, TaskId, Turn},
-    topology::{Edge, EventTime, Input, Node, OnFailure, Output, SubTopology},
+    topology::{Edge, EventTime, FunctionNode, Input, Node, OnFailure, Output, SubTopology, Work},
 };
 
 /// Slots of every function here.
@@ -323,19 +323,21 @@ fn part(functions: usize, batch_records: usize) -> Arc<SubTopology> {
         let edges = (function + 1..functions).map(|node| Edge { node, source: 0 });
         Node {
             name: format!("f{function}").into(),
-            component: component(),
-            index: 0,
-            config: "{}".into(),
-            limits: Limits::default(),
-            bindings: bindings.map(Some).into(),
-            allow: Vec::new(),
+            work: Work::Function(FunctionNode {
+                component: component(),
+                index: 0,
+                config: "{}".into(),
+                limits: Limits::default(),
+                bindings: bindings.map(Some).into(),
+                allow: Vec::new(),
+            }),
             filter: Default::default(),
             outputs: vec![Output {
                 name: "out".into(),
                 topic: Some(1 + function),
                 edges: edges.collect(),
             }],
-            dead_letters: 0,
+            dead_letters: Some(0),
             on_failure: OnFailure {
                 retries: None,
                 backoff: std::time::Duration::from_millis(100),
@@ -351,6 +353,7 @@ fn part(functions: usize, batch_records: usize) -> Arc<SubTopology> {
             time: EventTime::Record,
         }],
         nodes: (0..functions).map(node).collect(),
+        aggregates: Default::default(),
         stores,
         timers,
         max_ahead: std::time::Duration::from_secs(3600),

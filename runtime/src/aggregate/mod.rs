@@ -1,0 +1,74 @@
+//! Aggregate stores: what the host computes over windows of records, key by key.
+//!
+//! A [`Spec`] says which windows, what is computed, and when results come out. It knows neither topics nor formats.
+
+use std::time::Duration;
+
+/// An aggregate store as declared and checked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Spec {
+    /// Over which windows; `None`: over all records of a key.
+    pub windows: Option<Windows>,
+    /// How long after its end a window takes records that come late, in event time.
+    pub grace: Duration,
+    /// How long a window can be read after it began, in event time; at least its size and grace.
+    pub retention: Duration,
+    /// When results come out.
+    pub emit: Emit,
+    /// With all inputs at their end for this long, time goes on by the wall clock, this much behind it; `None`: never.
+    pub idle: Option<Duration>,
+    /// How the key of a result reads.
+    pub key_format: KeyFormat,
+}
+
+/// Which windows a record is in. Starts are included; ends are excluded unless said.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Windows {
+    /// One window of this size, aligned to the epoch.
+    Tumbling {
+        /// How long it is.
+        size: Duration,
+    },
+    /// A window of this size begins at every multiple of `advance`.
+    Hopping {
+        /// How long each is.
+        size: Duration,
+        /// From one to the next; not longer than `size`.
+        advance: Duration,
+    },
+    /// A window for each distinct set of records that are at most this far apart; ends included (KIP-450).
+    Sliding {
+        /// The furthest apart.
+        difference: Duration,
+    },
+    /// Records that follow one another at most this far apart; ends included.
+    Session {
+        /// The longest pause.
+        gap: Duration,
+    },
+}
+
+/// When the results of a store come out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Emit {
+    /// After a change: the newest of each key and window at each commit, or each.
+    Changes {
+        /// Each.
+        every_update: bool,
+    },
+    /// Once, when the window has closed.
+    Final,
+    /// After a change, and for each key and window at most once in so long, by the wall clock.
+    Every(Duration),
+}
+
+/// How the key of a result reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum KeyFormat {
+    /// As the key of the records; the window is in headers.
+    #[default]
+    Plain,
+    /// As Kafka Streams writes it: the key, then the start of the window in milliseconds, 8 bytes big-endian; of a
+    /// session its end, then its start.
+    KafkaStreams,
+}
