@@ -56,7 +56,8 @@ pub struct Due {
 /// Which results are asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ask {
-    /// Those of windows that are closed when the operator's time is this. It goes on to it with the last of them.
+    /// Those that are closed when the operator's time is this. It goes on with each that is fired, as far as that one
+    /// is closed.
     Closed(Timestamp),
     /// Those that changed since they last came out, where changes come out at each commit.
     Changed,
@@ -69,7 +70,27 @@ pub type Out<'a> = dyn FnMut(Sent<'_>) -> ControlFlow<()> + 'a;
 
 /// An operator of the host. State is written on behalf of rows, and what an operator keeps in memory goes the same way:
 /// [`begin`](Host::begin) opens a turn, [`keep`](Host::keep) undoes what rows from there on did.
+///
+/// Where a method answers with a [`Reason`], what the disk says is kept by the scope.
 pub trait Host {
+    /// A turn begins, at this wall clock time.
+    fn begin(&mut self, _now: Timestamp, _scope: &mut Scope) {}
+
+    /// Undoes what rows from here on did to what the operator itself keeps in memory.
+    fn keep(&mut self, _rows: u32) {}
+
+    /// What is about to be taken, in its order: a chance to read ahead. Some of it may not be taken after all.
+    ///
+    /// # Errors
+    /// What the disk says.
+    fn prefetch(
+        &mut self,
+        _arrivals: &[Arrival<'_>],
+        _scope: &mut Scope,
+    ) -> Result<(), store::Error> {
+        Ok(())
+    }
+
     /// Takes a record.
     ///
     /// # Errors
@@ -102,7 +123,16 @@ pub trait Host {
         Ok(None)
     }
 
-    /// Sends a result that was due, on behalf of a row, and marks it as sent.
+    /// When the first changed result is over its pause, by the wall clock; `None`: there is none.
+    ///
+    /// # Errors
+    /// What the disk says.
+    fn next_pause(&mut self, _scope: &mut Scope) -> Result<Option<Timestamp>, store::Error> {
+        Ok(None)
+    }
+
+    /// Sends a result that was due, on behalf of a row, and marks it as sent. In messages it reads as the first that is
+    /// sent.
     ///
     /// # Errors
     /// Why not.
@@ -113,6 +143,23 @@ pub trait Host {
         _scope: &mut Scope,
         _out: &mut Out<'_>,
     ) -> Result<(), Reason> {
+        Ok(())
+    }
+
+    /// Marks a result as sent that is not: it went to the dead letters.
+    ///
+    /// # Errors
+    /// Why not.
+    fn skip(&mut self, row: u32, due: &Due, scope: &mut Scope) -> Result<(), Reason> {
+        self.fire(row, due, scope, &mut |_| ControlFlow::Continue(()))
+    }
+
+    /// Writes down, on behalf of a row, which changes did not come out yet: they are to be found after a restart too.
+    /// Asked for only where something keeps [`Ask::Changed`] results from coming out before a commit.
+    ///
+    /// # Errors
+    /// What the disk says.
+    fn save_changes(&mut self, _row: u32, _scope: &mut Scope) -> Result<(), store::Error> {
         Ok(())
     }
 
@@ -136,17 +183,11 @@ pub trait Host {
         Ok(0)
     }
 
-    /// A turn begins.
-    fn begin(&mut self) {}
-
-    /// Undoes what rows from here on did to what is kept in memory.
-    fn keep(&mut self, _rows: u32) {}
-
     /// How far it has come, to be kept with the state; its name is filled in by the task.
-    fn progress(&self) -> Option<NodeProgress> {
+    fn progress(&self, _scope: &Scope) -> Option<NodeProgress> {
         None
     }
 
     /// Goes on from there.
-    fn resume(&mut self, _progress: &NodeProgress) {}
+    fn resume(&mut self, _progress: &NodeProgress, _scope: &mut Scope) {}
 }
