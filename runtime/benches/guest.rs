@@ -139,7 +139,12 @@ fn state_call(criterion: &mut Criterion) {
             scope.begin((0..ENTRIES).map(|row| Timestamp(row.into())));
             scope.load(
                 &bindings,
-                (0..).zip(&keys).map(|(row, key)| ScopeEntry { row, key: Some(key), fired: false }),
+                (0..).zip(&keys).map(|(row, key)| ScopeEntry {
+                    row,
+                    timestamp: Timestamp(row.into()),
+                    key: Some(key),
+                    fired: false,
+                }),
             );
         };
         let mut instance = instance(&component, function);

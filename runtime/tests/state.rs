@@ -128,7 +128,10 @@ impl Raw {
         let rows = 0..u32::try_from(commands.len()).unwrap();
         self.scope.state_mut().unwrap().begin();
         self.scope.begin(rows.clone().map(|row| Timestamp(row.into())));
-        self.scope.load(&bindings, rows.map(|row| ScopeEntry { row, key, fired: false }));
+        self.scope.load(
+            &bindings,
+            rows.map(|row| ScopeEntry { row, timestamp: Timestamp(row.into()), key, fired: false }),
+        );
         let answer = self.instance.invoke(batch.finish(), &mut self.scope);
         let answer = answer.map_err(|fault| {
             self.instance = instance();

@@ -20,6 +20,7 @@ pub(super) mod plain {
             "tidemill:function/random": super::packed::tidemill::function::random,
             "tidemill:function/state": super::packed::tidemill::function::state,
             "tidemill:function/tables": super::packed::tidemill::function::tables,
+            "tidemill:function/aggregates": super::packed::tidemill::function::aggregates,
             "tidemill:function/timers": super::packed::tidemill::function::timers,
         },
     });

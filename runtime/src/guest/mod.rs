@@ -35,6 +35,8 @@ pub use scope::{MapPage, MapRange, Scope, ScopeEntry};
 pub enum Binding {
     /// A store that the function reads and writes: index into the task's stores.
     Store(usize),
+    /// An aggregate that the function feeds: index into the task's stores.
+    Aggregate(usize),
     /// A table: index into the task's stores.
     Table(usize),
     /// A timer: its number in the task.
@@ -92,7 +94,7 @@ pub enum Error {
     /// The host does not offer something that is imported.
     #[error(
         "the component imports `{import}`, which this host does not offer (it offers tidemill:function/log, clock, \
-         random, state, tables and timers, and WASI 0.2 with nothing granted)"
+         random, state, tables, aggregates and timers, and WASI 0.2 with nothing granted)"
     )]
     UnknownImport {
         /// The import's name.

@@ -361,9 +361,7 @@ impl Task {
 
     /// Undoes what rows from here on wrote to the state.
     fn keep(&mut self, rows: usize) {
-        if let Some(state) = self.scope.state_mut() {
-            state.keep(u32::try_from(rows).expect("a chunk has few rows"));
-        }
+        self.scope.keep(u32::try_from(rows).expect("a chunk has few rows"));
     }
 
     /// The rows of the next turn: what is tried again, or records, or timers that are due before them.

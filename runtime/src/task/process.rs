@@ -255,6 +255,7 @@ impl Walk<'_> {
             &self.part.nodes[node].function().expect("only functions are called").bindings,
             entries.iter().map(|entry| ScopeEntry {
                 row: entry.row,
+                timestamp: entry.timestamp,
                 key: resolve(chunk, bytes, entry.key, |record| record.key),
                 fired: entry.fired,
             }),
@@ -369,7 +370,7 @@ impl Walk<'_> {
     fn strays(&self, entry: &Waiting, output: &str, to: usize, bytes: &[u8]) -> Option<Reason> {
         let Span::Own { start, length } = entry.key else { return None };
         let keyed = |binding: Binding| match binding {
-            Binding::Store(_) | Binding::Timer(_) => true,
+            Binding::Store(_) | Binding::Aggregate(_) | Binding::Timer(_) => true,
             Binding::Table(table) => !self.part.stores[table].broadcast,
         };
         let to = &self.part.nodes[to];

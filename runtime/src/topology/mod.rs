@@ -227,7 +227,7 @@ impl SubTopology {
             let function = node.function()?;
             let slots = &function.component.descriptions().get(function.index as usize)?.slots;
             let bound = function.bindings.iter().zip(slots).find(|(binding, _)| match binding {
-                Some(Binding::Store(index) | Binding::Table(index)) => {
+                Some(Binding::Store(index) | Binding::Aggregate(index) | Binding::Table(index)) => {
                     *self.stores[*index].name == *store
                 }
                 Some(Binding::Timer(_)) | None => false,
