@@ -1,7 +1,7 @@
 //! What `#[function]` and `#[on_timer]` check when a function is compiled: only the types know it, so these are
 //! constant functions over their roles.
 
-use crate::{Role, param::Parameters, timer::Handler};
+use crate::{Role, columns::are_same, param::Parameters, timer::Handler};
 
 /// How many of the parameters are the input.
 pub const fn inputs(parameters: Parameters) -> usize {
@@ -132,6 +132,9 @@ const fn is_one(one: &Role, other: &Role) -> bool {
         (Role::Value { value }, Role::Value { value: other })
         | (Role::Table { value }, Role::Table { value: other })
         | (Role::Timer { value }, Role::Timer { value: other }) => same(value, other),
+        (Role::Aggregate { columns }, Role::Aggregate { columns: others }) => {
+            are_same(columns, others)
+        }
         (Role::Counter, Role::Counter) | (Role::Config { .. }, Role::Config { .. }) => true,
         _ => false,
     }

@@ -1,8 +1,9 @@
 //! What `describe` says of a function, and what parameters find themselves by when an instance starts.
 
 use crate::{
-    Function, Role,
-    bindings::types::{Description, Role as SlotRole, Shape, Slot, Source},
+    Column, Function, Role,
+    bindings::types::{Attribute, Description, Role as SlotRole, Shape, Slot, Source},
+    param,
 };
 use tidemill_layout::VERSION;
 
@@ -18,9 +19,9 @@ pub(crate) fn describe<F: Function>() -> Description {
     }
     let sources = sources.iter().map(|source| Source {
         name: source.name.map(str::to_owned),
-        shape: Shape::Plain,
+        shape: shape(source.shape),
         key: keys.unwrap_or("bytes").to_owned(),
-        value: source.value.to_owned(),
+        value: source.value.to_string(),
         attributes: Vec::new(),
     });
     Description {
@@ -73,8 +74,27 @@ fn slot(timer: &str, name: &str, role: &Role) -> Option<Slot> {
         Role::Value { value } => slot(name, SlotRole::Value, none(), value),
         Role::Map { key, value } => slot(name, SlotRole::Map, key.to_string(), value),
         Role::Counter => slot(name, SlotRole::Counter, none(), "i64"),
+        Role::Aggregate { columns } => {
+            let column = |column: &Column| Attribute {
+                name: column.name.to_owned(),
+                value: column.reads.to_string(),
+            };
+            let columns = columns.iter().map(column).collect();
+            Slot { columns, ..slot(name, SlotRole::Aggregate, none(), "json") }
+        }
         Role::Table { value } => slot(name, SlotRole::Table, none(), value),
         Role::Timer { value } => slot(name, SlotRole::Timer, none(), value),
         Role::Fired { value } => slot(timer, SlotRole::Timer, none(), value),
     })
+}
+
+fn shape(shape: param::Shape) -> Shape {
+    match shape {
+        param::Shape::Plain => Shape::Plain,
+        param::Shape::JoinedInner => Shape::JoinedInner,
+        param::Shape::JoinedLeft => Shape::JoinedLeft,
+        param::Shape::JoinedRight => Shape::JoinedRight,
+        param::Shape::JoinedFull => Shape::JoinedFull,
+        param::Shape::Windowed => Shape::Windowed,
+    }
 }

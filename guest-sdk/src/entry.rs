@@ -114,6 +114,12 @@ impl<'e> Raw<'e> {
         Raw { bytes: buffer, buffer }
     }
 
+    /// A part of them.
+    #[inline]
+    pub(crate) fn part(self, bytes: &'e [u8]) -> Self {
+        Raw { bytes, ..self }
+    }
+
     /// Them, borrowed from the batch.
     #[inline]
     pub fn as_slice(self) -> &'e [u8] {

@@ -21,7 +21,8 @@
 //! [`export!`] makes the crate a component of the world `tidemill:function/function`.
 //!
 //! A function remembers nothing by itself. What must last is a [`State`], [`StateMap`] or [`Counter`], by the key of the
-//! record; a [`Table`] has rows to look up, and a [`Timer`] calls back. A counter with state:
+//! record; an [`Aggregate`] is computed over windows; a [`Table`] has rows to look up, and a [`Timer`] calls back. A counter
+//! with state:
 //! ```
 //! use tidemill_sdk::prelude::*;
 //!
@@ -47,11 +48,13 @@
 
 extern crate self as tidemill_sdk;
 
+mod aggregate;
 mod agreement;
 #[doc(hidden)]
 pub mod bindings;
 mod bytes;
 mod codec;
+mod columns;
 mod component;
 mod config;
 mod counter;
@@ -62,6 +65,7 @@ mod function;
 mod headers;
 mod host;
 mod integers;
+mod joined;
 mod json;
 mod kept;
 mod key;
@@ -80,9 +84,12 @@ mod text;
 mod timer;
 mod timestamp;
 mod value;
+mod windowed;
 
+pub use aggregate::{Aggregate, Window, Windows};
 pub use bytes::Bytes;
 pub use codec::{Codec, Decode, Encode};
+pub use columns::{Column, ColumnType, ColumnValue, Columns};
 pub use config::Config;
 pub use counter::Counter;
 pub use entry::{Entry, Raw};
@@ -90,6 +97,7 @@ pub use failure::{Answer, Failure, OrFail, reject, retry, retry_after};
 pub use function::{Function, Instance, Setup};
 pub use headers::{Header, Headers};
 pub use host::{now, random, random_bytes};
+pub use joined::{Full, Joined, Side};
 pub use json::Json;
 pub use kept::{DecodeOwned, Stored};
 pub use key::Key;
@@ -98,26 +106,29 @@ pub use map::{Scan, StateMap};
 pub use map_key::{KeyCodec, MapKey};
 pub use origin::Origin;
 pub use output::{Keep, Meta, Output};
-pub use param::{Optional, Param, Parameters, Role, Source};
+pub use param::{Codecs, Optional, Param, Parameters, Role, Shape, Source};
 pub use record::Record;
 pub use serde_json;
 pub use state::State;
 pub use table::Table;
 pub use text::Text;
-pub use tidemill_sdk_macros::{Inputs, function, on_timer};
+pub use tidemill_sdk_macros::{Columns, Inputs, function, on_timer};
 pub use timer::{Fired, OnTimer, Timer};
 pub use timestamp::Timestamp;
 pub use value::{FromHeader, Value};
+pub use windowed::Windowed;
 
 /// What the macros write refers to this; it may change in any release.
 #[doc(hidden)]
 pub mod macros {
     pub use crate::{
         agreement::{agrees, are_handled, fired, handlers_agree, inputs, is_handled, is_one_thing},
+        columns::next as column,
         component::{List, describe, handle, handle_in_place, init},
         function::{Export, extract, extract_header, instance},
         timer::{Call, Handler, call},
     };
+    pub use serde::de::SeqAccess;
     pub use wit_bindgen;
 }
 

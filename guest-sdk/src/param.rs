@@ -1,6 +1,7 @@
 //! What a parameter of a function can be.
 
-use crate::{Entry, Failure, KeyCodec, Setup};
+use crate::{Column, Entry, Failure, KeyCodec, Setup};
+use std::fmt;
 
 /// A parameter of a function: says what it is, is prepared once, and extracted for every record.
 ///
@@ -32,8 +33,9 @@ use crate::{Entry, Failure, KeyCodec, Setup};
     message = "`{Self}` is nothing that a function can take",
     label = "not a parameter",
     note = "an input: `Json<T>`, `Bytes`, `Text`, `Record`, an `Option` of these, or an enum with `#[derive(Inputs)]`",
+    note = "a row of a join: `Joined<L, R>`, `Full<L, R>`; a result of a window: `Windowed<T>`",
     note = "beside it: `Key<C>`, `Timestamp`, `Headers`, `Origin`, `Config<T>`, `Output<V>`, or a type that implements `Param`",
-    note = "kept by the host: `State<V>`, `StateMap<K, V>`, `Counter`, `Table<V>`, `Timer<P>`",
+    note = "kept by the host: `State<V>`, `StateMap<K, V>`, `Counter`, `Aggregate<R, C>`, `Table<V>`, `Timer<P>`",
     note = "for one header: `#[header(\"name\")]` on a `Text`, `Bytes` or `Json<T>`, or an `Option` of these"
 )]
 pub trait Param<'e>: Sized {
@@ -101,6 +103,11 @@ pub enum Role {
     },
     /// An integer, kept by the host in a store of the parameter's name.
     Counter,
+    /// Aggregates over windows, kept by the host in a store of the parameter's name.
+    Aggregate {
+        /// What is read of them.
+        columns: &'static [Column],
+    },
     /// Rows of a lookup table of the parameter's name.
     Table {
         /// What they are decoded as.
@@ -131,14 +138,59 @@ impl Role {
 pub struct Source {
     /// Set where the function tells several inputs apart.
     pub name: Option<&'static str>,
-    /// What values are decoded as: `json`, `text`, `bytes`.
-    pub value: &'static str,
+    /// What its records are.
+    pub shape: Shape,
+    /// What values are decoded as.
+    pub value: Codecs,
+}
+
+impl Source {
+    /// Records whose values are decoded as this: `json`, `text`, `bytes`.
+    pub const fn plain(value: &'static str) -> Self {
+        Source { name: None, shape: Shape::Plain, value: Codecs::One(value) }
+    }
+}
+
+/// What the records of an input are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shape {
+    /// Records as they are.
+    Plain,
+    /// Rows of a join, both sides needed.
+    JoinedInner,
+    /// Rows of a join, the right side may be missing.
+    JoinedLeft,
+    /// Rows of a join, the left side may be missing.
+    JoinedRight,
+    /// Rows of a join, either side may be missing.
+    JoinedFull,
+    /// Results of windows.
+    Windowed,
+}
+
+/// What values are decoded as. It prints as `describe` has it: `json`, of a join's rows `(json,text)`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Codecs {
+    /// A codec.
+    One(&'static str),
+    /// The left and the right side of a join.
+    Pair(&'static Codecs, &'static Codecs),
+}
+
+impl fmt::Display for Codecs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Codecs::One(name) => f.write_str(name),
+            Codecs::Pair(left, right) => write!(f, "({left},{right})"),
+        }
+    }
 }
 
 /// What may be absent: `Option` of it is a [`Param`].
 #[diagnostic::on_unimplemented(
     message = "an `Option` of `{Self}` is nothing that a function can take",
-    note = "`Option` takes null values and keys and missing configuration: `Json<T>`, `Bytes`, `Text`, `Key<C>`, `Config<T>`"
+    note = "`Option` takes null values and keys and missing configuration: `Json<T>`, `Bytes`, `Text`, `Joined<L, R>`, `Full<L, R>`, `Key<C>`, `Config<T>`",
+    note = "of a window's result it goes inside: `Windowed<Option<T>>`"
 )]
 pub trait Optional<'e>: Sized {
     /// See [`Param::ROLE`].

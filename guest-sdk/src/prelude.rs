@@ -1,8 +1,8 @@
 //! What nearly every function needs: `use tidemill_sdk::prelude::*;`.
 
 pub use crate::{
-    Bytes, Config, Counter, Failure, Fired, Header, Headers, Inputs, Json, Key, Meta, OrFail as _,
-    Origin, Output, Record, State, StateMap, Table, Text, Timer, Timestamp, function, now,
-    on_timer, random, reject, retry, retry_after,
+    Aggregate, Bytes, Columns, Config, Counter, Failure, Fired, Full, Header, Headers, Inputs,
+    Joined, Json, Key, Meta, OrFail as _, Origin, Output, Record, State, StateMap, Table, Text,
+    Timer, Timestamp, Windowed, function, now, on_timer, random, reject, retry, retry_after,
 };
 pub use std::time::Duration;

@@ -10,11 +10,12 @@ use serde::Deserialize;
 /// [`#[derive(Inputs)]`](macro@crate::Inputs).
 #[diagnostic::on_unimplemented(
     message = "a record's value cannot be taken as `{Self}`",
-    note = "`Json<T>`, `Bytes`, `Text`, `Record`, or an `Option` of these for null values"
+    note = "`Json<T>`, `Bytes`, `Text`, `Record`, or an `Option` of these for null values",
+    note = "a row of a join: `Joined<L, R>`, `Full<L, R>`; a result of a window: `Windowed<T>`"
 )]
 pub trait Value<'e>: Sized {
-    /// What `describe` says of it.
-    const CODEC: &'static str;
+    /// What `describe` says of it; it has no name.
+    const SOURCE: Source;
 
     /// Takes it.
     ///
@@ -36,8 +37,14 @@ pub trait FromHeader<'e>: Sized {
     fn from_header(entry: &Entry<'e>, name: &str) -> Result<Self, Failure>;
 }
 
+/// A tombstone where there must be a value.
+#[cold]
+pub(crate) fn null() -> Failure {
+    reject("value is null: take Option<…> to accept it")
+}
+
 impl<'e, V: Optional<'e> + Value<'e>> Value<'e> for Option<V> {
-    const CODEC: &'static str = V::CODEC;
+    const SOURCE: Source = V::SOURCE;
 
     #[inline]
     fn take(entry: &Entry<'e>) -> Result<Self, Failure> {
@@ -54,13 +61,13 @@ impl<'e, H: FromHeader<'e>> FromHeader<'e> for Option<H> {
 macro_rules! value {
     (impl[$($generics:tt)*] for $type:ty) => {
         impl<$($generics)*> Value<'e> for $type {
-            const CODEC: &'static str = <$type as Codec>::NAME;
+            const SOURCE: Source = Source::plain(<$type as Codec>::NAME);
 
             #[inline]
             fn take(entry: &Entry<'e>) -> Result<Self, Failure> {
                 match entry.value() {
                     Some(raw) => <$type>::decode(raw, "value"),
-                    None => Err(reject("value is null: take Option<…> to accept it")),
+                    None => Err(null()),
                 }
             }
         }
@@ -97,8 +104,7 @@ macro_rules! value {
 macro_rules! input {
     (impl[$($generics:tt)*] for $type:ty) => {
         impl<$($generics)*> Param<'e> for $type {
-            const ROLE: Role =
-                Role::Input { sources: &[Source { name: None, value: <Self as Value<'e>>::CODEC }] };
+            const ROLE: Role = Role::Input { sources: &[<Self as Value<'e>>::SOURCE] };
             type Prepared = ();
 
             fn prepare(_setup: &mut Setup<'_>, _name: &str) -> Result<(), String> {
@@ -118,7 +124,7 @@ value!(impl['e] for Bytes);
 value!(impl['e] for Text);
 
 impl<'e> Value<'e> for Record {
-    const CODEC: &'static str = <Bytes as Codec>::NAME;
+    const SOURCE: Source = Source::plain(<Bytes as Codec>::NAME);
 
     #[inline]
     fn take(entry: &Entry<'e>) -> Result<Self, Failure> {

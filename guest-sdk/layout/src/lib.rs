@@ -17,7 +17,7 @@
 //!
 //! | at | type | entry header, [`ENTRY_BYTES`] |
 //! |---|---|---|
-//! | 0 | u8 | [`Kind`]: 0 a record, 1 a timer that fired; others are reserved for joined rows and windowed results |
+//! | 0 | u8 | [`Kind`]: 0 a record, 1 a timer that fired; others are reserved |
 //! | 1 | u8 | reserved, 0 |
 //! | 2 | u16 | source: of a record, index into the `sources` of the function's description; of a timer, into its `slots` |
 //! | 4 | u16 | origin: index into the origins of this batch; that of a timer has an empty topic |
@@ -53,20 +53,42 @@
 //! | 24 | i64 | timestamp |
 //! | 32 | | key, value, headers |
 //!
+//! # Joined rows
+//! A joined row is a record. Its value is both sides in one:
+//!
+//! | at | type | |
+//! |---|---|---|
+//! | 0 | u8 | which sides are there: 1 left, 2 right, 3 both |
+//! | 1 | u32 | length of the left side's value; 0 where it is not there |
+//! | 5 | | the left side's value, then the right side's |
+//!
+//! # Results of windows
+//! A result of a window is a record. Its window is in the headers [`WINDOW_START`] and [`WINDOW_END`], in milliseconds since
+//! the Unix epoch, as decimal text.
+//!
+//! # Headers
 //! Headers are encoded one after another: `u32 length of the name, i32 length of the value (-1 null), name (UTF-8),
 //! value`. Names may repeat; order is kept.
 
 mod batch;
 mod headers;
+pub mod joined;
 mod outcome;
 mod read;
 
 pub use batch::{Batch, BatchWriter, ENTRY_BYTES, Entries, Entry, Kind, Origin};
 pub use headers::{Header, Headers, HeadersWriter};
+pub use joined::Joined;
 pub use outcome::{
     EMISSION_BYTES, Emission, Emissions, Failure, HeaderPart, Mark, Outcome, OutcomeWriter, Part,
 };
 pub use read::Malformed;
+
+/// The header that says where the window of a result begins.
+pub const WINDOW_START: &str = "tidemill.window.start";
+
+/// The header that says where the window of a result ends.
+pub const WINDOW_END: &str = "tidemill.window.end";
 
 /// The version of both layouts, the first word of each.
 pub const VERSION: u32 = 1;

@@ -82,7 +82,7 @@ fn implementation(item: &DeriveInput, lifetime: &Lifetime, sources: &[Source]) -
     let described = sources.iter().map(|Source { name, ty, .. }| {
         quote_spanned! {ty.span()=> ::tidemill_sdk::Source {
             name: ::std::option::Option::Some(#name),
-            value: <#ty as ::tidemill_sdk::Value<#lifetime>>::CODEC,
+            ..<#ty as ::tidemill_sdk::Value<#lifetime>>::SOURCE
         }}
     });
     let arms = sources.iter().enumerate().map(|(index, Source { ident: variant, ty, .. })| {

@@ -1,9 +1,11 @@
-//! The macros of the Tidemill SDK: `#[function]`, `#[on_timer]` and `#[derive(Inputs)]`. Use them by way of `tidemill-sdk`.
+//! The macros of the Tidemill SDK: `#[function]`, `#[on_timer]`, `#[derive(Inputs)]` and
+//! `#[derive(Columns)]`. Use them by way of `tidemill-sdk`.
 //!
 //! They never look at what a type is called: every parameter goes through a trait, so that aliases, paths and types
 //! of one's own work. What they know of a parameter is its name and its attributes.
 
 mod callable;
+mod columns;
 mod function;
 mod inputs;
 mod names;
@@ -46,4 +48,13 @@ pub fn on_timer(arguments: TokenStream, item: TokenStream) -> TokenStream {
 #[proc_macro_derive(Inputs, attributes(name))]
 pub fn inputs(item: TokenStream) -> TokenStream {
     inputs::expand(item.into()).unwrap_or_else(syn::Error::into_compile_error).into()
+}
+
+/// Makes a struct what is read of an aggregate's results: each field is a column, named by itself or by `#[name("…")]`.
+///
+/// A field is an integer, `f64`, `bool`, `String`, a `Vec`, a map, `Json<T>`, or an `Option` of these where a result may be
+/// null. The manifest's `compute` must have the columns; it may have more.
+#[proc_macro_derive(Columns, attributes(name))]
+pub fn columns(item: TokenStream) -> TokenStream {
+    columns::expand(item.into()).unwrap_or_else(syn::Error::into_compile_error).into()
 }

@@ -86,6 +86,19 @@ pub(crate) mod state {
     }
 }
 
+pub(crate) mod aggregates {
+    use super::keeper;
+    use crate::host::Window;
+
+    pub(crate) fn add(slot: u32, entry: u32, row: &[u8]) -> Option<Window> {
+        keeper(|keeper| keeper.add_row(slot, entry, row))
+    }
+
+    pub(crate) fn all(slot: u32, entry: u32) -> Vec<Window> {
+        keeper(|keeper| keeper.windows(slot, entry))
+    }
+}
+
 pub(crate) mod tables {
     use super::keeper;
 

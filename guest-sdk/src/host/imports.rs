@@ -2,7 +2,7 @@
 
 use crate::bindings::tidemill::function::{clock, log as lines, random as source};
 
-pub(crate) use crate::bindings::tidemill::function::{tables, timers};
+pub(crate) use crate::bindings::tidemill::function::{aggregates, tables, timers};
 
 pub(crate) mod state {
     use crate::{

@@ -3,7 +3,7 @@
 //! A call names slot and entry, and the key is that entry's. Slots of another role and entries gone by are refused, as a
 //! host does. What a failed entry wrote is undone.
 
-use super::{Page, Range};
+use super::{Page, Range, Window};
 use crate::bindings::types::Role;
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -41,6 +41,8 @@ pub(crate) struct Keeper {
     cells: BTreeMap<Cell, Vec<u8>>,
     /// Rows whose partition is not here.
     elsewhere: BTreeSet<(u32, Vec<u8>)>,
+    /// What aggregates are said to have come to, by slot and key.
+    windows: BTreeMap<(u32, Vec<u8>), Vec<Window>>,
     batch: Vec<Caller>,
     /// The entry that called last.
     last: u32,
@@ -99,6 +101,19 @@ impl Keeper {
     /// Says that a row's partition is not here.
     pub(crate) fn move_away(&mut self, slot: u32, key: Vec<u8>) {
         self.elsewhere.insert((slot, key));
+    }
+
+    /// Says what an aggregate of a key has come to in a window.
+    pub(crate) fn set_window(&mut self, slot: u32, key: &[u8], window: Window) {
+        let windows = self.windows.entry((slot, key.to_vec())).or_default();
+        windows.retain(|other| (other.start, other.end) != (window.start, window.end));
+        windows.push(window);
+        windows.sort_by_key(|window| (window.start, window.end));
+    }
+
+    /// Says that an aggregate of a key has no window any more.
+    pub(crate) fn clear_windows(&mut self, slot: u32, key: &[u8]) {
+        self.windows.remove(&(slot, key.to_vec()));
     }
 
     /// The timer that is due first, at `until` or before.
@@ -177,6 +192,28 @@ impl Keeper {
         let more = entries.len() > limit;
         entries.truncate(limit);
         Ok(Page { entries, more })
+    }
+
+    /// Rows are kept in the order in which they are added, to be looked at; what they come to is given.
+    pub(super) fn add_row(
+        &mut self,
+        slot: u32,
+        entry: u32,
+        row: &[u8],
+    ) -> Result<Option<Window>, String> {
+        let key = self.key(Role::Aggregate, slot, entry)?;
+        if !matches!(row.first(), Some(b'{')) && row != b"null" {
+            let row = row.escape_ascii();
+            return Err(format!("a row is a JSON object, and not {row}"));
+        }
+        let last = self.entries(slot, &key).last().map_or(0, |(at, _)| integer(at) + 1);
+        self.put(Role::Aggregate, slot, entry, &last.to_be_bytes(), Some(row))?;
+        Ok(self.windows(slot, entry)?.into_iter().next())
+    }
+
+    pub(super) fn windows(&mut self, slot: u32, entry: u32) -> Result<Vec<Window>, String> {
+        let key = self.key(Role::Aggregate, slot, entry)?;
+        Ok(self.windows.get(&(slot, key)).cloned().unwrap_or_default())
     }
 
     pub(super) fn row(&mut self, slot: u32, entry: u32) -> Result<Option<Vec<u8>>, String> {

@@ -26,7 +26,9 @@ use double as side;
 #[cfg(target_arch = "wasm32")]
 use imports as side;
 
-pub(crate) use side::{state, tables, timers};
+pub(crate) use side::{aggregates, state, tables, timers};
+
+pub(crate) use crate::bindings::tidemill::function::aggregates::Window;
 
 use crate::Timestamp;
 use std::{panic::PanicHookInfo, sync::Once};

@@ -2,7 +2,7 @@
 
 use crate::host::keeper::Set;
 use serde::Serialize;
-use tidemill_layout::HeadersWriter;
+use tidemill_layout::{HeadersWriter, WINDOW_END, WINDOW_START, joined};
 
 /// A record to hand to a function. Unless said otherwise it comes from topic `input`, partition 0, at the next offset,
 /// at 2026-01-01T00:00:00Z, without key and headers.
@@ -49,6 +49,15 @@ impl Input {
             attempt: 0,
             timer: None,
         }
+    }
+
+    /// A row of a join with these sides, of which at least one is there: for a [`Joined`](crate::Joined) or a
+    /// [`Full`](crate::Full).
+    pub fn joined(left: Option<impl AsRef<[u8]>>, right: Option<impl AsRef<[u8]>>) -> Self {
+        let (left, right) = (left.as_ref().map(AsRef::as_ref), right.as_ref().map(AsRef::as_ref));
+        let mut value = Vec::new();
+        joined::encode(left, right, &mut value);
+        Self::new(value)
     }
 
     /// A timer that fires.
@@ -111,6 +120,13 @@ impl Input {
     pub fn null_header(mut self, name: &str) -> Self {
         self.headers.push(name, None);
         self
+    }
+
+    /// Makes it the result of a window from `start` to `end`, in milliseconds since the Unix epoch: for a
+    /// [`Windowed`](crate::Windowed).
+    #[must_use]
+    pub fn window(self, start: i64, end: i64) -> Self {
+        self.header(WINDOW_START, start.to_string()).header(WINDOW_END, end.to_string())
     }
 
     /// Sets the input it comes by, for a function that tells several apart.

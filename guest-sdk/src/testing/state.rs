@@ -4,9 +4,13 @@ use super::Driver;
 use crate::{
     Function, MapKey, Timestamp,
     bindings::types::Role,
-    host::keeper::{integer, timer},
+    host::{
+        Window,
+        keeper::{integer, timer},
+    },
 };
 use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
 
 impl<F: Function> Driver<F> {
     /// Gives a [`State`](crate::State) its value for a key, in bytes as it is kept: JSON as text, an `i64` as
@@ -54,6 +58,63 @@ impl<F: Function> Driver<F> {
         K::write_all(entry.view(), &mut further);
         self.place(Role::Map, store, key.as_ref(), &further, Some(value.as_ref()));
         self
+    }
+
+    /// Says what an [`Aggregate`](crate::Aggregate) has come to for a key in a window from `start` to `end`, in milliseconds:
+    /// `with_window("failures", "ann", 0, 300_000, r#"{"count":5}"#)`. From then on every row of the key falls in the windows
+    /// given; where none is, it is late.
+    ///
+    /// # Panics
+    /// Where the function has no such store, or a column is missing that it reads.
+    #[must_use]
+    #[track_caller]
+    pub fn with_window(
+        mut self,
+        store: &str,
+        key: impl AsRef<[u8]>,
+        start: i64,
+        end: i64,
+        columns: impl AsRef<[u8]>,
+    ) -> Self {
+        self.set_window(store, key, start, end, columns);
+        self
+    }
+
+    /// As [`with_window`](Self::with_window), between records.
+    ///
+    /// # Panics
+    /// As [`with_window`](Self::with_window).
+    #[track_caller]
+    pub fn set_window(
+        &mut self,
+        store: &str,
+        key: impl AsRef<[u8]>,
+        start: i64,
+        end: i64,
+        columns: impl AsRef<[u8]>,
+    ) {
+        let slot = self.slot(Role::Aggregate, store);
+        let all: Map<String, Value> = match serde_json::from_slice(columns.as_ref()) {
+            Ok(all) => all,
+            Err(error) => panic!("the columns of a window are a JSON object: {error}"),
+        };
+        let read = self.description.slots[slot as usize].columns.iter();
+        let read = read.map(|column| match all.get(&column.name) {
+            Some(value) => value,
+            None => panic!("`{}` reads the column `{}`, which is not given", F::NAME, column.name),
+        });
+        let columns = serde_json::to_vec(&read.collect::<Vec<_>>()).expect("JSON has a JSON form");
+        self.keeper.set_window(slot, key.as_ref(), Window { start, end, columns });
+    }
+
+    /// Takes the windows of a key away: its next rows are late.
+    ///
+    /// # Panics
+    /// Where the function has no such store.
+    #[track_caller]
+    pub fn clear_windows(&mut self, store: &str, key: impl AsRef<[u8]>) {
+        let slot = self.slot(Role::Aggregate, store);
+        self.keeper.clear_windows(slot, key.as_ref());
     }
 
     /// Gives a [`Table`](crate::Table) a row.
@@ -150,6 +211,16 @@ impl<F: Function> Driver<F> {
             None => panic!("the key {} is not of {}", key.escape_ascii(), K::CODEC),
         };
         entries.into_iter().map(|(key, value)| (decode(&key), value)).collect()
+    }
+
+    /// The rows that were added to an [`Aggregate`](crate::Aggregate) of a key, in order, as JSON.
+    ///
+    /// # Panics
+    /// Where the function has no such store.
+    #[track_caller]
+    pub fn rows(&self, store: &str, key: impl AsRef<[u8]>) -> Vec<String> {
+        let rows = self.keeper.entries(self.slot(Role::Aggregate, store), key.as_ref());
+        rows.into_iter().map(|(_, row)| String::from_utf8_lossy(&row).into_owned()).collect()
     }
 
     /// When a [`Timer`](crate::Timer) of a key is due, where it is set.

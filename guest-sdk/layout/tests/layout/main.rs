@@ -2,5 +2,6 @@
 
 mod batch;
 mod hostile;
+mod joined;
 mod outcome;
 mod strategies;
