@@ -50,7 +50,7 @@ struct Slot {
 }
 
 /// What accumulated under one key: a state for each accumulator of its [`Compute`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Row {
     states: Vec<State>,
 }
@@ -260,12 +260,12 @@ impl Compute {
     /// [`Broken`]. Bytes of another `Compute` are refused or misread; whoever stores them keeps
     /// [its text](Compute#impl-Display-for-Compute) beside them.
     pub fn decode(&self, bytes: &[u8]) -> Result<Row, Broken> {
-        let mut row = Row { states: Vec::with_capacity(self.slots.len()) };
+        let mut row = self.init();
         self.decode_into(bytes, &mut row)?;
         Ok(row)
     }
 
-    /// As [`Compute::decode`], into a row whose memory is used again: what it holds is lost. Counts, sums, averages,
+    /// As [`Compute::decode`], into a row of this `Compute` whose memory is used again: what it holds is lost. Counts, sums, averages,
     /// moments and extremes of numbers then allocate nothing.
     ///
     /// # Errors
@@ -276,9 +276,8 @@ impl Compute {
         if reader.u8()? != VERSION {
             return Err(Broken { at: 0, what: "the row is of a version this build does not know" });
         }
-        row.states.clear();
-        for slot in &self.slots {
-            row.states.push(State::decode(slot.kind, &mut reader)?);
+        for (_, state) in self.slots_of(row) {
+            state.decode(&mut reader)?;
         }
         reader.end()
     }

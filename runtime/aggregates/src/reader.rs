@@ -18,38 +18,45 @@ pub(crate) struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
+    #[inline]
     pub(crate) fn new(bytes: &'a [u8]) -> Self {
         Reader { bytes, at: 0 }
     }
 
+    #[inline]
     pub(crate) fn at(&self) -> usize {
         self.at
     }
 
+    #[inline]
     pub(crate) fn broken(&self, what: &'static str) -> Broken {
         Broken { at: self.at, what }
     }
 
+    #[inline]
     pub(crate) fn is_empty(&self) -> bool {
         self.at == self.bytes.len()
     }
 
+    #[inline]
     pub(crate) fn end(&self) -> Result<(), Broken> {
         if self.is_empty() { Ok(()) } else { Err(self.broken("there are bytes too many")) }
     }
 
     #[inline]
     pub(crate) fn take(&mut self, length: usize) -> Result<&'a [u8], Broken> {
-        let taken =
-            self.bytes[self.at..].get(..length).ok_or(self.broken("the bytes end too early"))?;
+        let taken = self.bytes[self.at..]
+            .get(..length)
+            .ok_or_else(|| self.broken("the bytes end too early"))?;
         self.at += length;
         Ok(taken)
     }
 
     #[inline]
     fn array<const N: usize>(&mut self) -> Result<[u8; N], Broken> {
-        let taken =
-            self.bytes[self.at..].first_chunk().ok_or(self.broken("the bytes end too early"))?;
+        let taken = self.bytes[self.at..]
+            .first_chunk()
+            .ok_or_else(|| self.broken("the bytes end too early"))?;
         self.at += N;
         Ok(*taken)
     }
@@ -79,6 +86,14 @@ impl<'a> Reader<'a> {
         self.array().map(f64::from_le_bytes)
     }
 
+    /// Passes the next byte where it is this one.
+    #[inline]
+    pub(crate) fn next_is(&mut self, byte: u8) -> bool {
+        let is = self.bytes.get(self.at) == Some(&byte);
+        self.at += usize::from(is);
+        is
+    }
+
     /// 0 or 1.
     #[inline]
     pub(crate) fn flag(&mut self) -> Result<bool, Broken> {
@@ -100,21 +115,23 @@ impl<'a> Reader<'a> {
     #[inline]
     pub(crate) fn varint(&mut self) -> Result<u64, Broken> {
         let mut number = 0;
-        for shift in (0..64).step_by(7) {
-            let byte = self.u8()?;
+        let mut shift = 0;
+        for byte in &self.bytes[self.at..] {
             let bits = u64::from(byte & 0x7f);
-            if shift == 63 && bits > 1 {
+            if shift == 63 && *byte > 1 {
                 return Err(self.broken("a number is above 64 bits"));
             }
             number |= bits << shift;
-            if byte < 0x80 {
-                if byte == 0 && shift > 0 {
+            shift += 7;
+            if *byte < 0x80 {
+                if *byte == 0 && shift > 7 {
                     return Err(self.broken("a number is longer than it needs to be"));
                 }
+                self.at += shift / 7;
                 return Ok(number);
             }
         }
-        Err(self.broken("a number is above 64 bits"))
+        Err(self.broken("the bytes end too early"))
     }
 
     /// A varint length and as many bytes.

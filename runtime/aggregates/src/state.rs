@@ -3,6 +3,8 @@
 //! A state knows neither its column nor its aggregate's name: what it finds wrong is [`Wrong`], and
 //! [`crate::Compute`] names it. Nulls never reach a state.
 
+use std::cmp::Ordering;
+
 use crate::{Broken, Value, fault::Wrong, reader::Reader};
 
 mod collected;
@@ -130,8 +132,8 @@ impl State {
         match (self, kind) {
             (State::Count(count), _) => count_up(count, 1),
             (State::Sum(sum), _) => sum.add(value),
-            (State::Min(min), _) => min.take(value, room, |new, old| new < old),
-            (State::Max(max), _) => max.take(value, room, |new, old| new > old),
+            (State::Min(min), _) => min.take(value, room, Ordering::Less),
+            (State::Max(max), _) => max.take(value, room, Ordering::Greater),
             (State::Mean(mean), _) => mean.add(value),
             (State::First(first), _) => first.take(value, at_millis, room, |new, old| new < old),
             (State::Last(last), _) => last.take(value, at_millis, room, |new, old| new >= old),
@@ -176,8 +178,8 @@ impl State {
         match (self, later, kind) {
             (State::Count(count), State::Count(later), _) => count_up(count, *later),
             (State::Sum(sum), State::Sum(later), _) => sum.merge(later),
-            (State::Min(min), State::Min(later), _) => min.merge(later, room, |new, old| new < old),
-            (State::Max(max), State::Max(later), _) => max.merge(later, room, |new, old| new > old),
+            (State::Min(min), State::Min(later), _) => min.merge(later, room, Ordering::Less),
+            (State::Max(max), State::Max(later), _) => max.merge(later, room, Ordering::Greater),
             (State::Mean(mean), State::Mean(later), _) => mean.merge(later),
             (State::First(first), State::First(later), _) => {
                 first.merge(later, |new, old| new < old)
@@ -227,24 +229,26 @@ impl State {
         }
     }
 
+    /// Becomes what the bytes say. In place, so that nothing is moved, dropped or allocated for numbers. After an error
+    /// it is a state still, but of nothing in particular.
     #[inline]
-    pub(crate) fn decode(kind: Kind, reader: &mut Reader<'_>) -> Result<Self, Broken> {
-        Ok(match kind {
-            Kind::Count => State::Count(reader.count()?),
-            Kind::Sum => State::Sum(Sum::decode(reader)?),
-            Kind::Min => State::Min(Extreme::decode(reader)?),
-            Kind::Max => State::Max(Extreme::decode(reader)?),
-            Kind::Mean => State::Mean(Mean::decode(reader)?),
-            Kind::First => State::First(Edge::decode(reader)?),
-            Kind::Last => State::Last(Edge::decode(reader)?),
-            Kind::List { .. } => State::List(Collected::decode(reader)?),
-            Kind::Set { .. } => State::Set(Collected::decode(reader)?),
-            Kind::Top { .. } => State::Top(Top::decode(reader)?),
-            Kind::Distinct => State::Distinct(Distinct::decode(reader)?),
-            Kind::Moments => State::Moments(Moments::decode(reader)?),
-            Kind::Histogram { .. } => State::Histogram(Histogram::decode(reader)?),
-            Kind::Percentile => State::Percentile(Percentile::decode(reader)?),
-        })
+    pub(crate) fn decode(&mut self, reader: &mut Reader<'_>) -> Result<(), Broken> {
+        match self {
+            State::Count(count) => {
+                *count = reader.count()?;
+                Ok(())
+            }
+            State::Sum(sum) => sum.decode(reader),
+            State::Min(extreme) | State::Max(extreme) => extreme.decode(reader),
+            State::Mean(mean) => mean.decode(reader),
+            State::First(edge) | State::Last(edge) => edge.decode(reader),
+            State::List(collected) | State::Set(collected) => collected.decode(reader),
+            State::Top(top) => top.decode(reader),
+            State::Distinct(distinct) => distinct.decode(reader),
+            State::Moments(moments) => moments.decode(reader),
+            State::Histogram(histogram) => histogram.decode(reader),
+            State::Percentile(percentile) => percentile.decode(reader),
+        }
     }
 
     /// The result; of [`Kind::Moments`] and [`Kind::Percentile`] the one that `asked` wants.

@@ -56,6 +56,7 @@ impl Value {
     }
 
     /// Whether it is [`Value::Null`].
+    #[inline]
     pub fn is_null(&self) -> bool {
         matches!(self, Value::Null)
     }

@@ -117,17 +117,19 @@ impl Collected {
         out.extend_from_slice(&self.bytes);
     }
 
-    pub(super) fn decode(reader: &mut Reader<'_>) -> Result<Self, Broken> {
-        let closed = reader.flag()?;
-        let count = reader.u32()?;
+    pub(super) fn decode(&mut self, reader: &mut Reader<'_>) -> Result<(), Broken> {
+        self.closed = reader.flag()?;
+        self.count = reader.u32()?;
         let length = reader.u32()?;
         let bytes = reader.take(length as usize)?;
         let mut inner = Reader::new(bytes);
-        for _ in 0..count {
+        for _ in 0..self.count {
             value::skip(&mut inner)?;
         }
         inner.end()?;
-        Ok(Collected { closed, count, bytes: bytes.to_vec() })
+        self.bytes.clear();
+        self.bytes.extend_from_slice(bytes);
+        Ok(())
     }
 }
 

@@ -73,19 +73,21 @@ impl Distinct {
         out.extend_from_slice(&bytes);
     }
 
-    pub(super) fn decode(reader: &mut Reader<'_>) -> Result<Self, Broken> {
+    pub(super) fn decode(&mut self, reader: &mut Reader<'_>) -> Result<(), Broken> {
         let length = reader.u32()? as usize;
         let broken = reader.broken("this is no sketch of distinct values");
         let bytes = reader.take(length)?;
         if bytes.is_empty() {
-            return Ok(Distinct(None));
+            self.0 = None;
+            return Ok(());
         }
         match HllSketch::deserialize(bytes) {
             Ok(sketch) if sketch.lg_config_k() == LG_K && sketch.target_type() == HllType::Hll8 => {
                 if length >= BYTES_MAX && !registers_agree(bytes) {
                     return Err(broken);
                 }
-                Ok(Distinct(Some(Box::new(sketch))))
+                self.0 = Some(Box::new(sketch));
+                Ok(())
             }
             _ => Err(broken),
         }

@@ -51,7 +51,8 @@ impl Edge {
         }
     }
 
-    pub(super) fn decode(reader: &mut Reader<'_>) -> Result<Self, Broken> {
-        Ok(Edge(if reader.flag()? { Some((reader.i64()?, value::read(reader)?)) } else { None }))
+    pub(super) fn decode(&mut self, reader: &mut Reader<'_>) -> Result<(), Broken> {
+        self.0 = if reader.flag()? { Some((reader.i64()?, value::read(reader)?)) } else { None };
+        Ok(())
     }
 }

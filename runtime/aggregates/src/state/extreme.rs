@@ -1,5 +1,7 @@
 //! `min` and `max`.
 
+use std::cmp::Ordering;
+
 use super::{Room, comparable, scalar};
 use crate::{Broken, Value, fault::Wrong, reader::Reader, value};
 
@@ -14,25 +16,29 @@ impl Default for Extreme {
 }
 
 impl Extreme {
-    /// Takes the value where it `beats` the one that is kept.
+    /// Takes the value where it is `Less` than the one that is kept, or `Greater`, as is `wanted`.
     #[inline]
     pub(super) fn take(
         &mut self,
         value: &Value,
         room: Room,
-        beats: impl Fn(&Value, &Value) -> bool,
+        wanted: Ordering,
     ) -> Result<(), Wrong> {
         if let (Value::Int(new), Value::Int(old)) = (value, &mut self.0) {
-            if beats(value, &Value::Int(*old)) {
+            if (*new).cmp(old) == wanted {
                 *old = *new;
             }
             return Ok(());
         }
+        self.take_other(value, room, wanted)
+    }
+
+    fn take_other(&mut self, value: &Value, room: Room, wanted: Ordering) -> Result<(), Wrong> {
         scalar(value)?;
         room.check(value)?;
         if !self.0.is_null() {
             comparable(value, &self.0)?;
-            if !beats(value, &self.0) {
+            if value.cmp(&self.0) != wanted {
                 return Ok(());
             }
         }
@@ -44,9 +50,9 @@ impl Extreme {
         &mut self,
         later: &Extreme,
         room: Room,
-        beats: impl Fn(&Value, &Value) -> bool,
+        wanted: Ordering,
     ) -> Result<(), Wrong> {
-        if later.0.is_null() { Ok(()) } else { self.take(&later.0, room, beats) }
+        if later.0.is_null() { Ok(()) } else { self.take(&later.0, room, wanted) }
     }
 
     pub(super) fn result(&self) -> Value {
@@ -59,11 +65,12 @@ impl Extreme {
     }
 
     #[inline]
-    pub(super) fn decode(reader: &mut Reader<'_>) -> Result<Self, Broken> {
+    pub(super) fn decode(&mut self, reader: &mut Reader<'_>) -> Result<(), Broken> {
         let value = value::read(reader)?;
         if scalar(&value).is_err() {
             return Err(reader.broken("a list or struct is no smallest or largest value"));
         }
-        Ok(Extreme(value))
+        self.0 = value;
+        Ok(())
     }
 }

@@ -102,19 +102,21 @@ impl Histogram {
         out.extend_from_slice(&self.bytes);
     }
 
-    pub(super) fn decode(reader: &mut Reader<'_>) -> Result<Self, Broken> {
-        let distinct = reader.u32()?;
+    pub(super) fn decode(&mut self, reader: &mut Reader<'_>) -> Result<(), Broken> {
+        self.distinct = reader.u32()?;
         let length = reader.u32()?;
         let bytes = reader.take(length as usize)?;
         let mut inner = Reader::new(bytes);
-        for _ in 0..distinct {
+        for _ in 0..self.distinct {
             if inner.count()? == 0 {
                 return Err(inner.broken("a value of a histogram never came"));
             }
             inner.text()?;
         }
         inner.end()?;
-        Ok(Histogram { distinct, bytes: bytes.to_vec() })
+        self.bytes.clear();
+        self.bytes.extend_from_slice(bytes);
+        Ok(())
     }
 }
 

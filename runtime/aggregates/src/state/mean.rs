@@ -63,7 +63,8 @@ impl Mean {
     }
 
     #[inline]
-    pub(super) fn decode(reader: &mut Reader<'_>) -> Result<Self, Broken> {
-        Ok(Mean { count: reader.count()?, ints: reader.i128()?, floats: reader.f64()? })
+    pub(super) fn decode(&mut self, reader: &mut Reader<'_>) -> Result<(), Broken> {
+        *self = Mean { count: reader.count()?, ints: reader.i128()?, floats: reader.f64()? };
+        Ok(())
     }
 }

@@ -77,7 +77,8 @@ impl Moments {
     }
 
     #[inline]
-    pub(super) fn decode(reader: &mut Reader<'_>) -> Result<Self, Broken> {
-        Ok(Moments { count: reader.count()?, mean: reader.f64()?, squares: reader.f64()? })
+    pub(super) fn decode(&mut self, reader: &mut Reader<'_>) -> Result<(), Broken> {
+        *self = Moments { count: reader.count()?, mean: reader.f64()?, squares: reader.f64()? };
+        Ok(())
     }
 }

@@ -70,17 +70,19 @@ impl Percentile {
         out.extend_from_slice(&bytes);
     }
 
-    pub(super) fn decode(reader: &mut Reader<'_>) -> Result<Self, Broken> {
+    pub(super) fn decode(&mut self, reader: &mut Reader<'_>) -> Result<(), Broken> {
         let length = reader.u32()? as usize;
         let broken = reader.broken("this is no sketch of percentiles");
         let bytes = reader.take(length)?;
         if bytes.is_empty() {
-            return Ok(Percentile(None));
+            self.0 = None;
+            return Ok(());
         }
         // The library's decoder believes its input: a bucket far out, or a count too many, makes it overflow.
         check::encoding(bytes).map_err(|_| broken)?;
         let sketch = DDSketch::from_java_bytes(bytes).map_err(|_| broken)?;
-        Ok(Percentile(Some(Box::new(sketch))))
+        self.0 = Some(Box::new(sketch));
+        Ok(())
     }
 }
 

@@ -61,10 +61,10 @@ impl Sum {
     }
 
     #[inline]
-    pub(super) fn decode(reader: &mut Reader<'_>) -> Result<Self, Broken> {
+    pub(super) fn decode(&mut self, reader: &mut Reader<'_>) -> Result<(), Broken> {
         let has_floats = reader.flag()?;
-        let ints = reader.i64()?;
-        let floats = if has_floats { Some(reader.f64()?) } else { None };
-        Ok(Sum { ints, floats })
+        self.ints = reader.i64()?;
+        self.floats = if has_floats { Some(reader.f64()?) } else { None };
+        Ok(())
     }
 }

@@ -43,8 +43,9 @@ impl Top {
         }
     }
 
-    pub(super) fn decode(reader: &mut Reader<'_>) -> Result<Self, Broken> {
-        let mut values: Vec<Value> = Vec::new();
+    pub(super) fn decode(&mut self, reader: &mut Reader<'_>) -> Result<(), Broken> {
+        let values = &mut self.0;
+        values.clear();
         for _ in 0..reader.u32()? {
             let value = value::read(reader)?;
             let fits = values
@@ -55,6 +56,6 @@ impl Top {
             }
             values.push(value);
         }
-        Ok(Top(values))
+        Ok(())
     }
 }

@@ -28,15 +28,23 @@ const STRUCT: u8 = 8;
 
 impl Value {
     /// Appends the encoding.
+    #[inline]
     pub fn encode(&self, out: &mut Vec<u8>) {
         match self {
-            Value::Null => out.push(NULL),
-            Value::Bool(false) => out.push(FALSE),
-            Value::Bool(true) => out.push(TRUE),
             Value::Int(int) => {
                 out.push(INT);
                 varint(out, zigzag(*int));
             }
+            other => other.encode_other(out),
+        }
+    }
+
+    fn encode_other(&self, out: &mut Vec<u8>) {
+        match self {
+            Value::Null => out.push(NULL),
+            Value::Bool(false) => out.push(FALSE),
+            Value::Bool(true) => out.push(TRUE),
+            Value::Int(_) => self.encode(out),
             Value::Float(float) => {
                 out.push(FLOAT);
                 out.extend_from_slice(&float.to_le_bytes());
@@ -100,6 +108,9 @@ impl Value {
 /// Reads one value.
 #[inline]
 pub(crate) fn read(reader: &mut Reader<'_>) -> Result<Value, Broken> {
+    if reader.next_is(INT) {
+        return Ok(Value::Int(unzigzag(reader.varint()?)));
+    }
     nested(reader, DEPTH_MAX)
 }
 
@@ -176,11 +187,15 @@ fn sized_bytes(length: usize) -> usize {
 
 #[inline]
 fn varint(out: &mut Vec<u8>, mut number: u64) {
+    let mut bytes = [0; 10];
+    let mut length = 0;
     while number >= 0x80 {
-        out.push(number.to_le_bytes()[0] | 0x80);
+        bytes[length] = number.to_le_bytes()[0] | 0x80;
+        length += 1;
         number >>= 7;
     }
-    out.push(number.to_le_bytes()[0]);
+    bytes[length] = number.to_le_bytes()[0];
+    out.extend_from_slice(&bytes[..=length]);
 }
 
 fn varint_bytes(number: u64) -> usize {
