@@ -5,6 +5,7 @@
 #   make demo KAFKA=1    the same on a real broker, which is installed and started for it
 #   make test            everything CI runs: what is quick first, what needs Kafka last
 #   make crash-test      hosts and brokers die for MINUTES (10) under each guarantee; SEED repeats what is printed
+#   make oracle          run all cases of tests/oracle through Kafka Streams anew, which writes their goldens
 #   make build           the programs, at bin/tidemill and bin/trades
 #   make lint | fmt | doc | unit | cases | acceptance | bench
 #
@@ -16,7 +17,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: demo test build lint fmt doc unit cases acceptance crash-test bench tools kafka
+.PHONY: demo test build lint fmt doc unit cases acceptance crash-test oracle bench tools kafka
 
 export CARGO_TARGET_DIR ?= $(HOME)/.cache/tidemill/target
 KAFKA ?=
@@ -55,11 +56,17 @@ doc: tools
 # The built binary against a real Apache Kafka, which the tests start and stop. All of the workspace is named, though
 # one test is run: a narrower choice would build the dependencies again with fewer features.
 acceptance: build kafka
+	tests/tools/packages oracle
 	TIDEMILL="$(CURDIR)/bin/tidemill" cargo test --release --locked --workspace --test acceptance
 
 crash-test: build kafka
 	TIDEMILL="$(CURDIR)/bin/tidemill" CRASH_MINUTES=$(MINUTES) $(if $(SEED),CRASH_SEED=$(SEED)) \
 		cargo test --release --locked --workspace --test acceptance crash::storms -- --nocapture --test-threads=1
+
+oracle:
+	tests/tools/packages oracle
+	tests/oracle/regenerate
+	git status --short tests/oracle/goldens
 
 # How many records, keys and rounds: see the head of tests/bench/throughput.rs and of tests/bench/state/main.rs.
 bench: build kafka
