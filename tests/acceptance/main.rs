@@ -14,6 +14,7 @@ mod hostile;
 mod http;
 mod manifest;
 mod newcomer;
+mod oracle;
 mod settlements;
 mod settling;
 mod trades;
