@@ -20,7 +20,7 @@ use rocksdb::{
 };
 
 use super::{
-    DatabaseSettings, Error,
+    DatabaseSettings, Error, Kind,
     catalog::{self, Catalog},
     housekeeping,
     keys::{PREFIX, Prefix},
@@ -50,6 +50,17 @@ pub(super) enum Family {
 impl Family {
     pub(super) const ALL: [Family; 6] =
         [Family::Kv, Family::Window, Family::Session, Family::Join, Family::Timer, Family::Meta];
+
+    /// The one that a store's rows are in.
+    pub(super) fn of(kind: Kind) -> Family {
+        match kind {
+            Kind::Meta => Family::Timer,
+            Kind::Window => Family::Window,
+            Kind::Session => Family::Session,
+            Kind::Join => Family::Join,
+            Kind::Value | Kind::Map | Kind::Counter | Kind::Table => Family::Kv,
+        }
+    }
 
     pub(super) fn name(self) -> &'static str {
         match self {
@@ -198,6 +209,15 @@ impl Inner {
         self.db
             .get_pinned_cf_opt(self.family(family), key, &self.reading)
             .map_err(|cause| self.failed(&cause))
+    }
+
+    /// What stands under whole keys, which are in order.
+    pub(super) fn multi_get<'a>(
+        &self,
+        family: Family,
+        keys: impl Iterator<Item = &'a [u8]>,
+    ) -> Vec<Result<Option<DBPinnableSlice<'_>>, rocksdb::Error>> {
+        self.db.batched_multi_get_cf_opt(self.family(family), keys, true, &self.reading)
     }
 
     /// What stands under a suffix of a store partition.

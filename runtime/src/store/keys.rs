@@ -72,7 +72,7 @@ pub(super) fn place(key: &[u8]) -> Option<(u32, u32)> {
 }
 
 /// Puts an escaped key behind what is there.
-pub(super) fn escape(key: &[u8], into: &mut Vec<u8>) {
+pub fn escape(key: &[u8], into: &mut Vec<u8>) {
     for run in key.split_inclusive(|byte| *byte == 0) {
         into.extend_from_slice(run);
         if run.last() == Some(&0) {
@@ -83,7 +83,7 @@ pub(super) fn escape(key: &[u8], into: &mut Vec<u8>) {
 }
 
 /// The key that is escaped at the beginning of these bytes, and what follows it.
-pub(super) fn unescape(bytes: &[u8]) -> Option<(Vec<u8>, &[u8])> {
+pub fn unescape(bytes: &[u8]) -> Option<(Vec<u8>, &[u8])> {
     let mut key = Vec::new();
     let mut rest = bytes;
     loop {

@@ -28,6 +28,8 @@ pub(super) enum Slot {
     Untouched,
     /// A deletion.
     Deleted,
+    /// A deletion that RocksDB hears of as part of a range.
+    Expired,
     /// A counter, encoded.
     Counter([u8; COUNTER]),
     /// Any other value, encoded.
@@ -40,7 +42,7 @@ impl Slot {
     pub(super) fn seen(&self) -> Option<Option<&[u8]>> {
         match self {
             Slot::Untouched => None,
-            Slot::Deleted => Some(None),
+            Slot::Deleted | Slot::Expired => Some(None),
             Slot::Counter(bytes) => Some(Some(bytes)),
             Slot::Bytes(bytes) => Some(Some(bytes)),
         }
@@ -74,6 +76,8 @@ pub(super) enum Order {
     None,
     /// All keys.
     ByKey(BTreeMap<Box<[u8]>, u32>),
+    /// All keys, which begin with a tag.
+    ByTag(BTreeMap<Box<[u8]>, u32>),
     /// Timers that are set, by their suffix in the order of time; and by entry the due time that RocksDB will hold when
     /// this layer gets there.
     ByDue(BTreeMap<Box<[u8]>, u32>, Vec<Option<Timestamp>>),
@@ -112,6 +116,11 @@ impl Layer {
     /// About what it takes of memory.
     pub(super) fn bytes(&self) -> usize {
         self.bytes
+    }
+
+    /// Whether its keys begin with a tag.
+    pub(super) fn is_tagged(&self) -> bool {
+        matches!(self.order, Order::ByTag(_))
     }
 
     pub(super) fn entries(&self) -> &[Entry] {
@@ -159,7 +168,7 @@ impl Layer {
         self.table.insert_unique(hash, index, |index| entries[*index as usize].hash);
         match &mut self.order {
             Order::None => {}
-            Order::ByKey(keys) => {
+            Order::ByKey(keys) | Order::ByTag(keys) => {
                 keys.insert(suffix.into(), index);
             }
             Order::ByDue(_, priors) => priors.push(prior),
@@ -212,7 +221,7 @@ impl Layer {
     ) -> impl DoubleEndedIterator<Item = (&'a [u8], u32)> + use<'a> {
         let keys = match &self.order {
             Order::None => None,
-            Order::ByKey(keys) | Order::ByDue(keys, _) => Some(keys),
+            Order::ByKey(keys) | Order::ByTag(keys) | Order::ByDue(keys, _) => Some(keys),
         };
         let keys = keys.filter(|_| lower < upper);
         let range = keys
@@ -243,7 +252,7 @@ impl Layer {
         self.keys.clear();
         match &mut self.order {
             Order::None => {}
-            Order::ByKey(keys) => keys.clear(),
+            Order::ByKey(keys) | Order::ByTag(keys) => keys.clear(),
             Order::ByDue(timers, priors) => {
                 timers.clear();
                 priors.clear();

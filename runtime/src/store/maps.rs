@@ -3,9 +3,7 @@
 use std::cmp::Ordering;
 
 use super::{
-    Error, MapEntry, Range, TaskState,
-    database::Family,
-    keys,
+    Error, MapEntry, Range, TaskState, keys,
     value::{self, is_over},
     values::slot,
 };
@@ -77,14 +75,14 @@ impl TaskState {
 
     /// Walks over the values from a suffix, included, to another, excluded, as the task sees them, for as long as `each`
     /// says so.
-    fn merged(
+    pub(super) fn merged<E: From<Error>>(
         &self,
         store: usize,
         lower: Vec<u8>,
         upper: Vec<u8>,
         reverse: bool,
-        mut each: impl FnMut(&[u8], &[u8]) -> Result<bool, Error>,
-    ) -> Result<(), Error> {
+        mut each: impl FnMut(&[u8], &[u8]) -> Result<bool, E>,
+    ) -> Result<(), E> {
         let prefix = self.stores[store].prefix;
         let layers = [self.overlay.open(store), self.overlay.sealed(store)];
         let mut written = layers.map(|layer| {
@@ -94,7 +92,8 @@ impl TaskState {
             directed(range, reverse).peekable()
         });
         let [lower, upper] = [lower, upper].map(|bound| [&prefix[..], &bound].concat());
-        let mut cursor = self.database.cursor(Family::Kv, lower, upper, reverse, true);
+        let mut cursor =
+            self.database.cursor(self.stores[store].family(), lower, upper, reverse, true);
         let first = |a: &[u8], b: &[u8]| if reverse { b.cmp(a) } else { a.cmp(b) };
         loop {
             let row = cursor.row()?.map(|(key, value)| (&key[prefix.len()..], value));

@@ -48,7 +48,7 @@ impl Inner {
     /// Adds to `writes` that a store partition is to go.
     pub(super) fn remove(&self, store: u32, partition: u32, writes: &mut WriteBatch) {
         let prefix = keys::prefix(store, partition);
-        for family in [Family::Kv, Family::Timer] {
+        for family in Family::ALL.into_iter().filter(|family| *family != Family::Meta) {
             writes.delete_range_cf(self.family(family), prefix, keys::behind(prefix));
         }
         let meta = self.family(Family::Meta);

@@ -13,6 +13,7 @@ use super::{
     Kind, Logged,
     keys::Prefix,
     layer::{Layer, Order, Slot},
+    layout::tag,
 };
 use crate::record::Timestamp;
 
@@ -23,6 +24,8 @@ pub(super) struct Overlay {
     /// The keys of the sealed layer whose writes stand, in the order of stores and keys: RocksDB takes a batch in
     /// that order in a third of the time.
     log: Vec<(u32, u32)>,
+    /// Likewise, of rows that no changelog has.
+    local: Vec<(u32, u32)>,
     is_sealed: bool,
     undo: Vec<Undo>,
     /// Above all rows in the undo log.
@@ -43,9 +46,8 @@ impl Overlay {
             let stores = stores.clone();
             let layers = stores.map(|(prefix, kind)| {
                 let order = match kind {
-                    Kind::Map | Kind::Window | Kind::Session | Kind::Join => {
-                        Order::ByKey(Default::default())
-                    }
+                    Kind::Map => Order::ByKey(Default::default()),
+                    Kind::Window | Kind::Session | Kind::Join => Order::ByTag(Default::default()),
                     Kind::Meta => Order::ByDue(Default::default(), Vec::new()),
                     Kind::Value | Kind::Counter | Kind::Table => Order::None,
                 };
@@ -57,6 +59,7 @@ impl Overlay {
             open: layers(),
             sealed: layers(),
             log: Vec::new(),
+            local: Vec::new(),
             is_sealed: false,
             undo: Vec::new(),
             rows: 0,
@@ -169,13 +172,25 @@ impl Overlay {
         std::mem::swap(&mut self.open, &mut self.sealed);
         self.is_sealed = true;
         for (store, layer) in (0..).zip(&self.sealed) {
-            let from = self.log.len();
+            let (from, local_from) = (self.log.len(), self.local.len());
             let entries = (0..).zip(layer.entries());
             let touched = entries.filter(|(_, entry)| entry.slot.seen().is_some());
-            self.log.extend(touched.map(|(entry, _)| (store, entry)));
-            self.log[from..]
-                .sort_unstable_by(|(_, a), (_, b)| layer.suffix(*a).cmp(layer.suffix(*b)));
+            for (entry, _) in touched {
+                let is_local =
+                    layer.is_tagged() && layer.suffix(entry).first() == Some(&tag::INDEX);
+                let log = if is_local { &mut self.local } else { &mut self.log };
+                log.push((store, entry));
+            }
+            let order =
+                |(_, a): &(u32, u32), (_, b): &(u32, u32)| layer.suffix(*a).cmp(layer.suffix(*b));
+            self.log[from..].sort_unstable_by(order);
+            self.local[local_from..].sort_unstable_by(order);
         }
+    }
+
+    /// What is sealed and no changelog has.
+    pub(super) fn local(&self) -> &[(u32, u32)] {
+        &self.local
     }
 
     /// What is sealed, by index of its store and entry.
@@ -196,6 +211,7 @@ impl Overlay {
             layer.clear();
         }
         self.log.clear();
+        self.local.clear();
         self.is_sealed = false;
     }
 

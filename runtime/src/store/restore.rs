@@ -14,7 +14,7 @@ use super::{
     database::{Family, Inner},
     front::Front,
     keys::{self, BY_NAME, PREFIX, Prefix},
-    marks, value,
+    layout, marks, value,
 };
 use crate::record::{Position, Record, Records, Timestamp};
 
@@ -90,10 +90,22 @@ impl Target<'_> {
                 self.check(&record, value)?;
             }
         }
-        let family = self.database.family(Family::Kv);
-        self.each_last(records, |key, record| match record.value {
-            Some(value) => writes.put_cf(family, key, value),
-            None => writes.delete_cf(family, key),
+        let family = self.database.family(Family::of(self.spec.kind));
+        let mut index = Vec::new();
+        self.each_last(records, |key, record| {
+            match record.value {
+                Some(value) => writes.put_cf(family, key, value),
+                None => writes.delete_cf(family, key),
+            }
+            index.clear();
+            if layout::index_of(self.spec.kind, &key[PREFIX..], &mut index) {
+                let key = [&key[..PREFIX], &index].concat();
+                match record.value {
+                    // What an index row says, its key says.
+                    Some(value) => writes.put_cf(family, key, value::head(value)),
+                    None => writes.delete_cf(family, key),
+                }
+            }
         });
         Ok(records.len())
     }

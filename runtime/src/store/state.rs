@@ -10,6 +10,7 @@ use super::{
     layer::Slot,
     lease::Held,
     marks,
+    ordered::{Expiring, Fetched},
     overlay::Overlay,
     progress, sweep,
 };
@@ -24,6 +25,8 @@ pub struct TaskState {
     pub(super) meta: Option<usize>,
     pub(super) timers: Vec<Arc<str>>,
     pub(super) overlay: Overlay,
+    pub(super) fetched: Fetched,
+    pub(super) expiring: Vec<Expiring>,
     pub(super) front: Front,
     pub(super) swept: Option<sweep::Cursor>,
     /// For keys that are put together.
@@ -43,13 +46,7 @@ pub(super) struct TaskStore {
 impl TaskStore {
     /// The family that its rows are in.
     pub(super) fn family(&self) -> Family {
-        match self.spec.kind {
-            Kind::Meta => Family::Timer,
-            Kind::Window => Family::Window,
-            Kind::Session => Family::Session,
-            Kind::Join => Family::Join,
-            Kind::Value | Kind::Map | Kind::Counter | Kind::Table => Family::Kv,
-        }
+        Family::of(self.spec.kind)
     }
 
     /// Whether its records are the task's own, not those of somebody else's topic.
@@ -94,6 +91,8 @@ impl TaskState {
             meta: opened.iter().position(|store| store.spec.kind == Kind::Meta),
             database,
             held,
+            fetched: Fetched::new(opened.iter().map(|store| store.prefix)),
+            expiring: Vec::new(),
             stores: opened,
             timers: timers.to_vec(),
             overlay,
@@ -130,6 +129,8 @@ impl TaskState {
         if self.meta == Some(store) {
             self.front = Front::default();
         }
+        self.expiring.retain(|it| it.store() != store);
+        self.fetched.clear();
         Ok(())
     }
 
@@ -200,6 +201,7 @@ impl TaskState {
         }
         self.overlay.seal();
         self.front.sealed();
+        self.seal_expired();
     }
 
     /// How many keys what is sealed has changed.
@@ -218,7 +220,10 @@ impl TaskState {
     /// Moves what is sealed into a batch. `positions`: by store, behind the last record its changelog got, where that is
     /// known; a store without keeps the position it had. What is moved can be read again when the batch is written.
     pub fn commit(&mut self, batch: &mut Batch, positions: &[Option<Position>], at: Timestamp) {
-        for (store, entry) in self.overlay.log() {
+        // Before the rows: none of those that are written lies in a range.
+        self.commit_expired(&mut batch.writes);
+        self.fetched.clear();
+        for (store, entry) in self.overlay.log().iter().chain(self.overlay.local()) {
             let (store, entry) = (*store as usize, *entry);
             if self.meta == Some(store) {
                 self.commit_meta(batch, store, entry);
@@ -226,10 +231,13 @@ impl TaskState {
             }
             let layer = self.overlay.sealed(store);
             let family = self.database.family(self.stores[store].family());
-            match layer.slot(entry).seen() {
+            let slot = layer.slot(entry);
+            match slot.seen() {
                 Some(Some(value)) => batch.writes.put_cf(family, layer.key(entry), value),
-                Some(None) => batch.writes.delete_cf(family, layer.key(entry)),
-                None => {}
+                Some(None) if *slot != Slot::Expired => {
+                    batch.writes.delete_cf(family, layer.key(entry));
+                }
+                Some(None) | None => {}
             }
         }
         self.front.committed(self.meta.map(|meta| self.overlay.sealed(meta)));
@@ -277,5 +285,6 @@ impl TaskState {
     pub fn abort(&mut self) {
         self.overlay.abort();
         self.front.undone();
+        self.abort_expired();
     }
 }

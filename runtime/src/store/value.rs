@@ -45,6 +45,11 @@ pub(super) fn encode(at: Timestamp, payload: &[u8], into: &mut Vec<u8>) {
     into.extend_from_slice(payload);
 }
 
+/// A value without its payload.
+pub(super) fn head(value: &[u8]) -> &[u8] {
+    &value[..HEAD.min(value.len())]
+}
+
 /// A counter as a value.
 pub(super) fn counter(at: Timestamp, count: i64) -> [u8; COUNTER] {
     let mut bytes = [FORMAT; COUNTER];

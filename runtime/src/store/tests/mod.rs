@@ -9,6 +9,7 @@ use crate::record::{Headers, Offset, Record, Records};
 
 mod leases;
 mod model;
+mod ordered;
 mod outside;
 mod reopening;
 mod sweeping;
