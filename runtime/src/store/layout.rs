@@ -16,7 +16,6 @@
 //! | suffix | holds |
 //! |---|---|
 //! | 1, start (8), key | an aggregate |
-//! | 3, start (8), key | nothing: a result that is to come out |
 //!
 //! Windows whose borders come from the records, in the family `session`: those of a key lie together inside a *segment*
 //! of time, so that they are found by key, and go segment by segment. A segment is named by its start.
@@ -25,7 +24,12 @@
 //! |---|---|
 //! | 1, segment of the end (8), key, escaped, end (8), start (8) | an aggregate |
 //! | 2, end (8), start (8), key | nothing |
-//! | 3, end (8), start (8), key | nothing: a result that is to come out |
+//!
+//! In both, a result that is to come out when its pause is over; those of a key lie together:
+//!
+//! | suffix | holds |
+//! |---|---|
+//! | 3, key, escaped, start (8) | what [`aggregate`](crate::aggregate) needs to know of it |
 
 use super::Kind;
 pub use super::keys::{escape, unescape};
@@ -105,6 +109,25 @@ pub fn by_end(tag: u8, start: Timestamp, end: Timestamp, key: &[u8], into: &mut 
     into.extend_from_slice(key);
 }
 
+/// The mark of a result of a key. Replaces what is there.
+pub fn mark(key: &[u8], start: Timestamp, into: &mut Vec<u8>) {
+    marks(key, into);
+    put_time(start, into);
+}
+
+/// What the marks of a key begin with. Replaces what is there.
+pub fn marks(key: &[u8], into: &mut Vec<u8>) {
+    into.clear();
+    into.push(tag::MARK);
+    escape(key, into);
+}
+
+/// The key and the start of a row that [`mark`] made.
+pub fn split_mark(suffix: &[u8]) -> Option<(Vec<u8>, Timestamp)> {
+    let (key, rest) = unescape(suffix.get(1..)?)?;
+    Some((key, time(rest)?.0))
+}
+
 /// Start, end and key of a row that [`by_end`] made.
 pub fn split_by_end(suffix: &[u8]) -> Option<(Timestamp, Timestamp, &[u8])> {
     let (end, rest) = time(suffix.get(1..)?)?;
@@ -157,7 +180,8 @@ mod tests {
                 made(|into| fixed(tag::DATA, *start, key, into))
             };
             prop_assert_eq!(of(&a).cmp(&of(&b)), a.cmp(&b));
-            prop_assert_eq!(split_fixed(&of(&a)), Some((a.0, &a.1[..])));
+            let bytes = of(&a);
+            prop_assert_eq!(split_fixed(&bytes), Some((a.0, &a.1[..])));
         }
 
         #[test]
@@ -184,7 +208,15 @@ mod tests {
                 made(|into| by_end(tag::INDEX, *start, *end, key, into))
             };
             prop_assert_eq!(of(&a).cmp(&of(&b)), a.cmp(&b));
-            prop_assert_eq!(split_by_end(&of(&a)), Some((a.1, a.0, &a.2[..])));
+            let bytes = of(&a);
+            prop_assert_eq!(split_by_end(&bytes), Some((a.1, a.0, &a.2[..])));
+        }
+
+        #[test]
+        fn marks_order_by_key_and_start(a in (bytes(), moment()), b in (bytes(), moment())) {
+            let of = |(key, start): &(Vec<u8>, Timestamp)| made(|into| mark(key, *start, into));
+            prop_assert_eq!(of(&a).cmp(&of(&b)), a.cmp(&b));
+            prop_assert_eq!(split_mark(&of(&a)), Some(a));
         }
 
         #[test]
@@ -202,7 +234,8 @@ mod tests {
 
         #[test]
         fn nothing_read_breaks(bytes in vec(any::<u8>(), 0..40)) {
-            let _ = (time(&bytes), split_fixed(&bytes), split_span(&bytes), split_by_end(&bytes));
+            let _ = (time(&bytes), split_fixed(&bytes), split_span(&bytes));
+            let _ = (split_by_end(&bytes), split_mark(&bytes));
             index_of(Kind::Session, &bytes, &mut Vec::new());
         }
     }

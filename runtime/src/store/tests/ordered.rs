@@ -276,7 +276,7 @@ proptest! {
 
 fn rows(task: &TaskState) -> Vec<Vec<u8>> {
     let mut found = Vec::new();
-    task.ordered_scan(0, &[0], &[9], false, |suffix, ..| {
+    task.ordered_scan(0, &[0], &[9], false, |suffix, _, _| {
         found.push(suffix.to_vec());
         Ok::<_, Error>(true)
     })
