@@ -29,7 +29,7 @@
 //!
 //! | suffix | holds |
 //! |---|---|
-//! | 3, key, escaped, start (8) | what [`aggregate`](crate::aggregate) needs to know of it |
+//! | 3, key, escaped, start (8), end (8) | what [`aggregate`](crate::aggregate) needs to know of it |
 
 use super::Kind;
 pub use super::keys::{escape, unescape};
@@ -110,9 +110,10 @@ pub fn by_end(tag: u8, start: Timestamp, end: Timestamp, key: &[u8], into: &mut 
 }
 
 /// The mark of a result of a key. Replaces what is there.
-pub fn mark(key: &[u8], start: Timestamp, into: &mut Vec<u8>) {
+pub fn mark(key: &[u8], start: Timestamp, end: Timestamp, into: &mut Vec<u8>) {
     marks(key, into);
     put_time(start, into);
+    put_time(end, into);
 }
 
 /// What the marks of a key begin with. Replaces what is there.
@@ -122,10 +123,11 @@ pub fn marks(key: &[u8], into: &mut Vec<u8>) {
     escape(key, into);
 }
 
-/// The key and the start of a row that [`mark`] made.
-pub fn split_mark(suffix: &[u8]) -> Option<(Vec<u8>, Timestamp)> {
+/// The key, the start and the end of a row that [`mark`] made.
+pub fn split_mark(suffix: &[u8]) -> Option<(Vec<u8>, Timestamp, Timestamp)> {
     let (key, rest) = unescape(suffix.get(1..)?)?;
-    Some((key, time(rest)?.0))
+    let (start, rest) = time(rest)?;
+    Some((key, start, time(rest)?.0))
 }
 
 /// Start, end and key of a row that [`by_end`] made.
@@ -213,8 +215,13 @@ mod tests {
         }
 
         #[test]
-        fn marks_order_by_key_and_start(a in (bytes(), moment()), b in (bytes(), moment())) {
-            let of = |(key, start): &(Vec<u8>, Timestamp)| made(|into| mark(key, *start, into));
+        fn marks_order_by_key_start_end(
+            a in (bytes(), moment(), moment()),
+            b in (bytes(), moment(), moment()),
+        ) {
+            let of = |(key, start, end): &(Vec<u8>, Timestamp, Timestamp)| {
+                made(|into| mark(key, *start, *end, into))
+            };
             prop_assert_eq!(of(&a).cmp(&of(&b)), a.cmp(&b));
             prop_assert_eq!(split_mark(&of(&a)), Some(a));
         }

@@ -128,6 +128,17 @@ impl TaskState {
         })
     }
 
+    /// That a row of a store holds what no version of this program wrote, or not for what the store is now.
+    pub fn broken_row(&self, store: usize, why: impl std::fmt::Display) -> Error {
+        self.database
+            .broken(format!("holds a row that cannot be read, in the store {}: {why}", self.stores[store].spec.name))
+    }
+
+    /// A store's name.
+    pub fn name(&self, store: usize) -> &str {
+        &self.stores[store].spec.name
+    }
+
     /// Whether a row that was last written at `written` is over at `now`, by the store's time to live.
     #[inline]
     pub fn is_over(&self, store: usize, written: Timestamp, now: Timestamp) -> bool {
