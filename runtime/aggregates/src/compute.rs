@@ -229,8 +229,16 @@ impl Compute {
 
     /// The values of the result columns, in their order.
     pub fn result(&self, row: &Row) -> Vec<Value> {
-        let result = |column: &Column| row.states[column.slot].result(column.aggregate.function());
-        self.columns.iter().map(result).collect()
+        (0..self.columns.len()).map(|column| self.result_of(column, row)).collect()
+    }
+
+    /// The value of one result column, by its index among [`Compute::columns`].
+    ///
+    /// # Panics
+    /// Where there is no such column.
+    pub fn result_of(&self, column: usize, row: &Row) -> Value {
+        let column = &self.columns[column];
+        row.states[column.slot].result(column.aggregate.function())
     }
 
     /// The result as a Struct in the order of the columns.

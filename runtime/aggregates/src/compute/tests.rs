@@ -297,7 +297,11 @@ proptest! {
             compute.decode_into(&bytes, &mut used).unwrap();
             prop_assert_eq!(&decoded, &row);
             prop_assert_eq!(&used, &row);
-            prop_assert_eq!(compute.result(&decoded), compute.result(&row));
+            let results = compute.result(&row);
+            prop_assert_eq!(&compute.result(&decoded), &results);
+            for (column, result) in results.iter().enumerate() {
+                prop_assert_eq!(&compute.result_of(column, &row), result);
+            }
             row = decoded;
         }
     }
