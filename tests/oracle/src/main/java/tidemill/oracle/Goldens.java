@@ -53,6 +53,11 @@ final class Goldens {
         return lines;
     }
 
+    /** Goldens without what came of their cases: every head is that of one shape. */
+    static List<JsonNode> cases(List<JsonNode> goldens) {
+        return goldens.stream().map(line -> line.has("in") ? Case.parse(line).json() : line).toList();
+    }
+
     /** Every head, and every {@code step}th case. */
     static List<JsonNode> sample(List<JsonNode> lines, int step) {
         List<JsonNode> sample = new ArrayList<>();

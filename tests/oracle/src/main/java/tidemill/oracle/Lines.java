@@ -41,8 +41,10 @@ final class Lines {
     static String text(Path file) {
         try {
             byte[] bytes = Files.readAllBytes(file);
-            return new String(isCompressed(file) ? Zstd.decompress(bytes, (int) Zstd.getFrameContentSize(bytes)) : bytes,
-                StandardCharsets.UTF_8);
+            if (isCompressed(file)) {
+                bytes = Zstd.decompress(bytes, Math.toIntExact(Zstd.getFrameContentSize(bytes)));
+            }
+            return new String(bytes, StandardCharsets.UTF_8);
         } catch (IOException error) {
             throw new UncheckedIOException(file + " cannot be read", error);
         }

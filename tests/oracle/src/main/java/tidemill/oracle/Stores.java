@@ -36,7 +36,8 @@ public final class Stores extends InMemoryDslStoreSuppliers {
     private record Buffer(WindowBytesStoreSupplier inMemory) implements WindowBytesStoreSupplier {
         @Override
         public WindowStore<Bytes, byte[]> get() {
-            return new InMemoryWindowStore(name(), retentionPeriod(), windowSize(), retainDuplicates(), metricsScope()) {
+            return new InMemoryWindowStore(
+                name(), retentionPeriod(), windowSize(), retainDuplicates(), metricsScope()) {
                 @Override
                 public void put(Bytes key, byte[] value, long timestamp) {
                     if (value != null) {

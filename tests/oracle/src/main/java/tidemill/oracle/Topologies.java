@@ -169,8 +169,11 @@ final class Topologies {
     }
 
     private <S extends StateStore> Materialized<String, JsonNode, S> inStore() {
-        Materialized<String, JsonNode, S> store = Materialized.<String, JsonNode, S>with(Serdes.String(), Tally.SERDE);
-        return (shape.has("retention") ? store.withRetention(shape.duration("retention")) : store).withCachingDisabled();
+        Materialized<String, JsonNode, S> store = Materialized.with(Serdes.String(), Tally.SERDE);
+        if (shape.has("retention")) {
+            store.withRetention(shape.duration("retention"));
+        }
+        return store.withCachingDisabled();
     }
 
     private IllegalArgumentException noSuchKind() {
