@@ -84,4 +84,11 @@ fn double(record: Text, out: Output<Text>) -> Result<(), Failure> {
     out.send(&Text::from(format!("{}b", &*record)))
 }
 
-tidemill_sdk::export!(faulty, moody, picky, double);
+/// Sends the number that a table has for its key.
+#[function]
+fn look_up(_record: Text, users: Table<Json<i64>>, out: Output<Text>) -> Result<(), Failure> {
+    let found = users.get()?.map(|number| number.to_string());
+    out.send(&Text::from(found.unwrap_or_else(|| "none".to_owned())))
+}
+
+tidemill_sdk::export!(faulty, moody, picky, double, look_up);
