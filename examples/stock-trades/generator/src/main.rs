@@ -1,7 +1,7 @@
 //! `trades`: makes up stock trades, and the users who make them, one line each, for `tidemill produce` to read.
 //!
-//! A line is the user, a tab, and the trade or the user as JSON. The same seed gives the same lines. It never talks to a
-//! broker.
+//! A line is the user, a tab, and the trade or the user as JSON; trades as they are made have no key, and are a line of JSON.
+//! The same seed gives the same lines. It never talks to a broker.
 
 use std::io::{self, BufWriter, Write};
 use std::num::NonZeroU64;
@@ -21,12 +21,13 @@ use crate::{
 mod trade;
 mod user;
 
-/// Makes up stock trades, or the users who make them, a line each: the user, a tab, JSON.
+/// Makes up stock trades, or the users who make them, a line each: the user, a tab, JSON. A trade as it is made has no key: JSON
+/// alone.
 #[derive(Parser)]
 #[command(
     version,
     after_help = "Examples:\n  trades users | tidemill produce users --key-separator '\\t' -\n  trades stocktrade \
-                  --count 1000 | tidemill produce stocktrade --key-separator '\\t' -"
+                  --count 1000 | tidemill produce stocktrade -"
 )]
 struct Arguments {
     /// The topic to make records for
@@ -38,6 +39,9 @@ struct Arguments {
     /// How many to make; without it, each user once, and trades until the reader goes away
     #[arg(long)]
     count: Option<u64>,
+    /// One in so many trades as they are made has no user; without it, none
+    #[arg(long, value_name = "N")]
+    without_user: Option<NonZeroU64>,
     /// Records a second, or `max`
     #[arg(long, default_value = "max", value_name = "R|max")]
     rate: Rate,
@@ -46,7 +50,7 @@ struct Arguments {
 /// What is made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Topic {
-    /// Trades as they are made
+    /// Trades as they are made, without a key
     Stocktrade,
     /// The same trades with a region each
     #[value(name = "user_trades")]
@@ -96,15 +100,20 @@ fn main() -> Result<()> {
 }
 
 fn write_records(arguments: &Arguments, output: &mut impl Write) -> io::Result<()> {
-    let trades = Trades::new(arguments.seed).map(|trade| (trade.userid.clone(), trade));
+    let trades = Trades::new(arguments.seed);
     match arguments.topic {
         Topic::Stocktrade => {
-            let bare = trades.map(|(user, trade)| (user, trade.without_region()));
-            write_lines(arguments, u64::MAX, bare, output)
+            let has_user = |number| arguments.without_user.is_none_or(|every| number % every != 0);
+            let made =
+                (1..).zip(trades).map(|(number, trade)| (None, trade.as_made(has_user(number))));
+            write_lines(arguments, u64::MAX, made, output)
         }
-        Topic::UserTrades => write_lines(arguments, u64::MAX, trades, output),
+        Topic::UserTrades => {
+            let keyed = trades.map(|trade| (trade.userid.clone(), trade));
+            write_lines(arguments, u64::MAX, keyed, output)
+        }
         Topic::Users => {
-            let users = Users::new(arguments.seed).map(|user| (user.userid.clone(), user));
+            let users = Users::new(arguments.seed).map(|user| (Some(user.userid.clone()), user));
             write_lines(arguments, USERS, users, output)
         }
     }
@@ -113,19 +122,21 @@ fn write_records(arguments: &Arguments, output: &mut impl Write) -> io::Result<(
 fn write_lines(
     arguments: &Arguments,
     count: u64,
-    records: impl Iterator<Item = (String, impl Serialize)>,
+    records: impl Iterator<Item = (Option<String>, impl Serialize)>,
     output: &mut impl Write,
 ) -> io::Result<()> {
     let start = Instant::now();
     let count = arguments.count.unwrap_or(count);
-    for (index, (user, record)) in (0..count).zip(records) {
+    for (index, (key, record)) in (0..count).zip(records) {
         let early = arguments.rate.due(index).saturating_sub(start.elapsed());
         if !early.is_zero() {
             // A reader at the other end sees each record when it is due, not when a buffer is full.
             output.flush()?;
             thread::sleep(early);
         }
-        write!(output, "{user}\t")?;
+        if let Some(key) = key {
+            write!(output, "{key}\t")?;
+        }
         serde_json::to_writer(&mut *output, &record)?;
         output.write_all(b"\n")?;
     }
@@ -137,9 +148,13 @@ mod tests {
     use super::*;
 
     fn records(topic: Topic, seed: u64, count: Option<u64>) -> String {
+        let arguments = Arguments { topic, seed, count, without_user: None, rate: Rate::Max };
+        written(&arguments)
+    }
+
+    fn written(arguments: &Arguments) -> String {
         let mut output = Vec::new();
-        let arguments = Arguments { topic, seed, count, rate: Rate::Max };
-        write_records(&arguments, &mut output).unwrap();
+        write_records(arguments, &mut output).unwrap();
         String::from_utf8(output).unwrap()
     }
 
@@ -154,29 +169,44 @@ mod tests {
         assert!(lines(7, 100).starts_with(&lines(7, 10)));
     }
 
+    fn json(text: &str) -> serde_json::Value {
+        serde_json::from_str(text).unwrap()
+    }
+
     #[test]
     fn a_line_is_the_user_a_tab_and_the_record() {
-        for topic in [Topic::Stocktrade, Topic::UserTrades, Topic::Users] {
+        for topic in [Topic::UserTrades, Topic::Users] {
             for line in records(topic, 1, Some(50)).lines() {
                 let (user, record) = line.split_once('\t').unwrap();
-                let record: serde_json::Value = serde_json::from_str(record).unwrap();
+                let record = json(record);
                 assert_eq!(record["userid"], user);
-                assert_eq!(record.get("regionid").is_none(), topic == Topic::Stocktrade);
+                assert!(record["regionid"].is_string());
             }
         }
     }
 
     #[test]
     fn a_seed_makes_the_same_trades_with_and_without_a_region() {
-        let (bare, whole) = (records(Topic::Stocktrade, 7, Some(50)), lines(7, 50));
-        let trade = |line: &str| -> serde_json::Value {
-            serde_json::from_str(line.split_once('\t').unwrap().1).unwrap()
-        };
-        for (bare, whole) in bare.lines().zip(whole.lines()) {
-            let mut whole = trade(whole);
+        let (made, whole) = (records(Topic::Stocktrade, 7, Some(50)), lines(7, 50));
+        for (made, whole) in made.lines().zip(whole.lines()) {
+            let mut whole = json(whole.split_once('\t').unwrap().1);
             whole.as_object_mut().unwrap().remove("regionid");
-            assert_eq!(trade(bare), whole);
+            assert_eq!(json(made), whole);
         }
+    }
+
+    #[test]
+    fn one_in_so_many_has_no_user() {
+        let without = written(&Arguments {
+            topic: Topic::Stocktrade,
+            seed: 1,
+            count: Some(100),
+            without_user: NonZeroU64::new(25),
+            rate: Rate::Max,
+        });
+        let nobody = |(_, line): &(usize, &str)| json(line).get("userid").is_none();
+        let numbers = without.lines().enumerate().filter(nobody).map(|(index, _)| index + 1);
+        assert_eq!(numbers.collect::<Vec<_>>(), [25, 50, 75, 100]);
     }
 
     #[test]

@@ -14,7 +14,8 @@ const ACCOUNTS: [&str; 3] = ["ABC123", "LMN456", "XYZ789"];
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Trade {
     /// `User_1` to `User_9`.
-    pub userid: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub userid: Option<String>,
     /// `Region_1` to `Region_9`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub regionid: Option<String>,
@@ -28,9 +29,9 @@ pub struct Trade {
 }
 
 impl Trade {
-    /// As it is made, before anyone looks the user up.
-    pub fn without_region(self) -> Self {
-        Self { regionid: None, ..self }
+    /// As it is made, by a user or nobody, before anyone looks the user up.
+    pub fn as_made(self, has_user: bool) -> Self {
+        Self { userid: self.userid.filter(|_| has_user), regionid: None, ..self }
     }
 }
 
@@ -55,7 +56,7 @@ impl Iterator for Trades {
 
     fn next(&mut self) -> Option<Trade> {
         Some(Trade {
-            userid: format!("User_{}", self.random.random_range(1..=9)),
+            userid: Some(format!("User_{}", self.random.random_range(1..=9))),
             regionid: Some(format!("Region_{}", self.random.random_range(1..=9))),
             quantity: self.random.random_range(1..=5000),
             symbol: self.pick(&SYMBOLS),
