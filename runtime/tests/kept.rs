@@ -43,7 +43,7 @@ fn components(manifest: &Manifest) -> BTreeMap<String, Component> {
     let component = |name: &String| match name.as_str() {
         "running_total" => component("running-total"),
         "watch" => component("reminders"),
-        "enrich" => component("stock-trades"),
+        "look_up" => component("guest-faulty"),
         _ => component("guest-raw"),
     };
     manifest.functions.keys().map(|name| (name.clone(), component(name))).collect()
@@ -241,57 +241,48 @@ fn lasting() -> String {
     KEEPER.replace("ttl = \"5m\"", "")
 }
 
-const ENRICH: &str = r#"
-    app = "enriching"
-    [functions.enrich]
-    module = "stock-trades.wasm"
-    inputs = ["stocktrade"]
-    outputs = { user_trades = "user_trades" }
+const LOOK_UP: &str = r#"
+    app = "asking"
+    [functions.look_up]
+    module = "faulty.wasm"
+    inputs = ["in"]
+    outputs = { out = "out" }
     [tables.users]
     topic = "users"
 "#;
-const TRADE: &str =
-    r#"{"userid":"User_1","quantity":2,"symbol":"ZVV","price":5,"account":"A","side":"BUY"}"#;
 
 #[test]
 fn a_row_that_does_not_decode_pauses_its_task() {
-    let cases = format!(
-        r#"
+    let cases = r#"
 case nothing behind the record goes on, not even after a restart
-given table users User_1 nonsense
-in    stocktrade 10:00:00 User_1 {TRADE}
-pause enrich ! state: table `users`: row is not JSON: expected ident at column 2
-in    stocktrade User_2 {TRADE}
+given table users u1 nonsense
+in    in 10:00:00 u1 x
+pause look_up ! state: table `users`: row is not JSON: expected ident at column 2
+in    in u2 x
 restart
-pause enrich ! state: table `users`: row is not JSON: expected ident at column 2
-"#
-    );
-    assert_eq!(wrong(ENRICH, &cases), "");
+pause look_up ! state: table `users`: row is not JSON: expected ident at column 2
+"#;
+    assert_eq!(wrong(LOOK_UP, cases), "");
 }
 
 #[test]
 fn a_paused_task_is_shown_and_goes_on_when_it_is_told_to() {
-    let served = Served::start(ENRICH, &["stocktrade", "user_trades", "users"], 1);
-    served.append("users", b"User_1", "nonsense");
-    served.wait("stores/users/keys/User_1", Result::is_ok).unwrap();
-    served.append("stocktrade", b"User_1", TRADE);
+    let served = Served::start(LOOK_UP, &["in", "out", "users"], 1);
+    served.append("users", b"u1", "nonsense");
+    served.wait("stores/users/keys/u1", Result::is_ok).unwrap();
+    served.append("in", b"u1", "x");
     let is_paused = |status: &Result<Value, String>| {
         let status = status.as_ref().unwrap();
         let waiting = &status["report"]["partitions"][0]["waiting"];
         waiting.as_str().is_some_and(|waiting| waiting.starts_with("paused: "))
     };
     served.wait("status", is_paused).unwrap();
-    served.append(
-        "users",
-        b"User_1",
-        r#"{"userid":"User_1","registertime":1,"regionid":"Region_3","gender":"OTHER"}"#,
-    );
-    let mended =
-        |row: &Result<Value, String>| row.as_ref().is_ok_and(|row| row["value"].is_object());
-    served.wait("stores/users/keys/User_1", mended).unwrap();
+    served.append("users", b"u1", "7");
+    let mended = |row: &Result<Value, String>| row.as_ref().is_ok_and(|row| row["value"] == 7);
+    served.wait("stores/users/keys/u1", mended).unwrap();
     let resumed = served.client.send(
         "POST".parse().unwrap(),
-        "/apps/enriching/resume",
+        "/apps/asking/resume",
         &[],
         None,
         Default::default(),
@@ -301,7 +292,7 @@ fn a_paused_task_is_shown_and_goes_on_when_it_is_told_to() {
     assert_eq!(status["state"], "running");
     let caught_up = |status: &Result<Value, String>| status.as_ref().unwrap()["report"]["lag"] == 0;
     let status = served.wait("status", caught_up).unwrap();
-    assert_eq!(status["report"]["functions"]["enrich"]["records_out"], 1);
+    assert_eq!(status["report"]["functions"]["look_up"]["records_out"], 1);
     served.stop();
 }
 
