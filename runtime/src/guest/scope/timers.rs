@@ -94,7 +94,6 @@ impl Inner {
     }
 
     /// A row changes a timer: the first later row that is to see it fire, or that is a firing of it which no longer
-
     /// holds, is not for this turn.
     fn cut_at(&mut self, row: u32, timer: u16, key: &Range<usize>, due: Option<Timestamp>) {
         let next = row as usize + 1;
