@@ -1,12 +1,45 @@
 //! Aggregate stores: what the host computes over windows of records, key by key.
 //!
-//! A [`Spec`] says which windows, what is computed, and when results come out. It knows neither topics nor formats.
+//! A [`Spec`] says which windows, what is computed, and when results come out. An [`Engine`] is that at work in one task,
+//! on the rows of an ordered store: records go in with [`Engine::add`], and results come out when they are to. It knows
+//! neither topics nor formats nor JSON.
+//!
+//! Which windows take a record, which record is late, what comes out and in which order is as in Kafka Streams, each
+//! update of which is one result here too where each comes out. What differs:
+//!
+//! | what | here | why |
+//! |---|---|---|
+//! | results at closing | come out however long nothing came before | Kafka Streams loses those that its store has forgotten by then (KAFKA-12960) |
+//! | hopping windows | merged from panes: lists are in the order of panes and in each as records came, sums of floats are rounded in that order | the cost of a record does not grow with the number of its windows |
+//! | windows older than the retention | are only for reads: nothing comes to them | a longer retention changes no result |
+//! | nulls | are ignored by all but `count()` | as in SQL |
+//! | integers | are exact, leaving 64 bits is a fault of the record | a wrong number is none |
 
+mod core;
+mod emission;
+mod engine;
+mod fixed;
+mod latest;
+mod marks;
+mod panes;
+mod session;
+mod sliding;
+mod spans;
+
+use std::sync::Arc;
 use std::time::Duration;
 
+pub use self::{
+    core::Change,
+    emission::{Waiting, Why},
+    engine::{Added, Engine, Error, Refused, Window},
+};
+
 /// An aggregate store as declared and checked.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Spec {
+    /// What is computed.
+    pub compute: Arc<tidemill_aggregates::Compute>,
     /// Over which windows; `None`: over all records of a key.
     pub windows: Option<Windows>,
     /// How long after its end a window takes records that come late, in event time.

@@ -42,6 +42,7 @@ pub use changelog::changelog_record;
 pub use database::{Batch, Database};
 pub use layout::tag;
 pub use lease::Lease;
+pub use ordered::Ordered;
 pub use read::{LiveStore, Page, PageRequest, Row, Stored, TimerRow};
 pub use state::TaskState;
 pub use tables::TableState;

@@ -57,6 +57,71 @@ impl Expiring {
     }
 }
 
+/// What reads rows of ordered stores, by the stores' index in a task.
+pub trait Ordered {
+    /// See [`TaskState::ordered_get`].
+    ///
+    /// # Errors
+    /// What the disk says.
+    fn ordered_get<R>(
+        &self,
+        store: usize,
+        suffix: &[u8],
+        look: impl FnOnce(Timestamp, &[u8]) -> R,
+    ) -> Result<Option<R>, Error>;
+
+    /// See [`TaskState::ordered_scan`].
+    ///
+    /// # Errors
+    /// What the disk says, and what `each` does.
+    fn ordered_scan<E: From<Error>>(
+        &self,
+        store: usize,
+        from: &[u8],
+        to: &[u8],
+        reverse: bool,
+        each: impl FnMut(&[u8], Timestamp, &[u8]) -> Result<bool, E>,
+    ) -> Result<(), E>;
+
+    /// See [`TaskState::is_over`].
+    fn is_over(&self, store: usize, written: Timestamp, now: Timestamp) -> bool;
+
+    /// See [`TaskState::broken_row`].
+    fn broken_row(&self, store: usize, why: impl std::fmt::Display) -> Error;
+}
+
+impl Ordered for TaskState {
+    #[inline]
+    fn ordered_get<R>(
+        &self,
+        store: usize,
+        suffix: &[u8],
+        look: impl FnOnce(Timestamp, &[u8]) -> R,
+    ) -> Result<Option<R>, Error> {
+        self.ordered_get(store, suffix, look)
+    }
+
+    fn ordered_scan<E: From<Error>>(
+        &self,
+        store: usize,
+        from: &[u8],
+        to: &[u8],
+        reverse: bool,
+        each: impl FnMut(&[u8], Timestamp, &[u8]) -> Result<bool, E>,
+    ) -> Result<(), E> {
+        self.ordered_scan(store, from, to, reverse, each)
+    }
+
+    #[inline]
+    fn is_over(&self, store: usize, written: Timestamp, now: Timestamp) -> bool {
+        self.is_over(store, written, now)
+    }
+
+    fn broken_row(&self, store: usize, why: impl std::fmt::Display) -> Error {
+        self.broken_row(store, why)
+    }
+}
+
 impl TaskState {
     /// Looks at the row under a suffix, where there is one: its time and its payload.
     ///
@@ -130,8 +195,10 @@ impl TaskState {
 
     /// That a row of a store holds what no version of this program wrote, or not for what the store is now.
     pub fn broken_row(&self, store: usize, why: impl std::fmt::Display) -> Error {
-        self.database
-            .broken(format!("holds a row that cannot be read, in the store {}: {why}", self.stores[store].spec.name))
+        self.database.broken(format!(
+            "holds a row that cannot be read, in the store {}: {why}",
+            self.stores[store].spec.name
+        ))
     }
 
     /// A store's name.

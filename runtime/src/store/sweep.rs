@@ -1,7 +1,7 @@
 //! Removing values whose time to live is over: a walk over RocksDB that goes on where it stopped. What it finds becomes
 //! deletions of the next transaction, so they reach the changelog as any other.
 
-use super::{Error, TaskState, database::Family, keys, layer::Slot, value};
+use super::{Error, TaskState, database::Family, keys, layer::Slot, layout::tag, value};
 use crate::record::Timestamp;
 
 /// Where the walk goes on: a store, and a whole key in it.
@@ -24,7 +24,8 @@ impl TaskState {
         for store in from..self.stores.len() {
             let key = key.take();
             let of = &self.stores[store];
-            if of.spec.ttl.is_none() || of.family() != Family::Kv || !of.has_changelog() {
+            let may_end = matches!(of.family(), Family::Kv | Family::Window);
+            if of.spec.ttl.is_none() || !may_end || !of.has_changelog() {
                 continue;
             }
             let mut over = Vec::new();
@@ -52,9 +53,17 @@ impl TaskState {
         over: &mut Vec<Vec<u8>>,
     ) -> Result<Option<Vec<u8>>, Error> {
         let (spec, prefix) = (&self.stores[store].spec, self.stores[store].prefix);
-        let lower = key.unwrap_or_else(|| prefix.to_vec());
-        let upper = keys::behind(prefix).to_vec();
-        let mut cursor = self.database.cursor(Family::Kv, lower, upper, false, false);
+        let family = self.stores[store].family();
+        // Of what has rows of several kinds only the data ends.
+        let (lower, upper) = match family {
+            Family::Window => {
+                let of = |tag: u8| [&prefix[..], &[tag]].concat();
+                (of(tag::DATA), of(tag::DATA + 1))
+            }
+            _ => (prefix.to_vec(), keys::behind(prefix).to_vec()),
+        };
+        let lower = key.unwrap_or(lower);
+        let mut cursor = self.database.cursor(family, lower, upper, false, false);
         while let Some((key, bytes)) = cursor.row()? {
             if *left == 0 {
                 return Ok(Some(key.to_vec()));

@@ -1,0 +1,460 @@
+//! When results come out: which wait, and what each is when it goes.
+//!
+//! - each update: with the record that made it ([`Engine::updates`]);
+//! - the newest of a commit: marked in memory, fired before the epoch is sealed;
+//! - the newest in so long: marked in the store, fired in *rounds*, key by key, when the pause since the last round is
+//!   over;
+//! - when a window is closed: read from the store, from behind the last one that came out.
+
+use std::collections::BTreeMap;
+
+use super::{
+    Emit,
+    core::{Change, Core, millis},
+    engine::{Added, Engine, Error, Shape},
+    fixed,
+    latest::Latest,
+    marks::Of,
+    panes::Panes,
+    spans,
+};
+use crate::{
+    record::Timestamp,
+    store::{self, TaskState, layout, tag},
+};
+
+/// A result that waits, or some of one key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Waiting {
+    /// Whose.
+    pub key: Vec<u8>,
+    /// The first window's start.
+    pub start: Timestamp,
+    /// The first window's end.
+    pub end: Timestamp,
+    /// The result's time, where it is known; else the window's start.
+    pub at: Timestamp,
+    /// Why it comes out.
+    pub why: Why,
+}
+
+/// Why a result comes out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Why {
+    /// The window is closed.
+    Closed,
+    /// It changed.
+    Changed,
+    /// It changed, and the pause is over.
+    Paused,
+}
+
+/// Of results that come out at most once in so long: how far the keys of the running round have come.
+#[derive(Debug, Default)]
+pub(super) struct Round {
+    /// When it began, by the wall clock; or the last one, where none runs.
+    began: Option<Timestamp>,
+    /// The time of the engine then, where one runs.
+    time: Option<Option<Timestamp>>,
+    /// The last key that is out.
+    key: Latest<Vec<u8>>,
+    /// The wall clock when the turn began.
+    now: Option<Timestamp>,
+}
+
+impl Round {
+    pub(super) fn begin(&mut self) {
+        self.key.begin();
+    }
+
+    pub(super) fn keep(&mut self, rows: u32) {
+        self.key.keep(rows);
+    }
+}
+
+impl Engine {
+    /// What updates wait to come out, with the rows that made them.
+    pub fn updates(&mut self) -> std::vec::Drain<'_, (u32, Change)> {
+        self.core.updates.drain(..)
+    }
+
+    /// Whether there are updates that wait to come out.
+    pub fn has_updates(&self) -> bool {
+        !self.core.updates.is_empty()
+    }
+
+    /// The rows of this turn whose records were late, since it was last asked.
+    pub fn take_late(&mut self) -> Vec<u32> {
+        std::mem::take(&mut self.core.late)
+    }
+
+    /// What rows of this turn moved time to.
+    pub fn moved(&self) -> &[(u32, Timestamp)] {
+        self.core.time.raised()
+    }
+
+    /// Tells the wall clock.
+    pub fn tick(&mut self, now: Timestamp) {
+        self.core.round.now = Some(now);
+        self.core.round.began.get_or_insert(now);
+    }
+
+    /// Whether results that are closed where time is `time` are known to wait, or not known not to.
+    ///
+    /// # Errors
+    /// What the disk says, or why parts of a result cannot be merged.
+    pub fn may_close(&mut self, state: &TaskState, time: Timestamp) -> Result<bool, Error> {
+        Ok(self.next_close(state)?.is_some_and(|next| next <= time))
+    }
+
+    /// When the first result that has not come out is closed, in the engine's time.
+    ///
+    /// # Errors
+    /// What the disk says, or why parts of a result cannot be merged.
+    pub fn next_close(&mut self, state: &TaskState) -> Result<Option<Timestamp>, Error> {
+        if self.core.spec.emit != Emit::Final || self.shape == Shape::Whole {
+            return Ok(None);
+        }
+        if let Some(next) = self.core.next_close {
+            return Ok(next);
+        }
+        let first = self.closed(state, Timestamp(i64::MAX / 4), 1)?;
+        let next = first.first().map(|change| self.closes_when(change));
+        self.core.next_close = Some(next);
+        Ok(next)
+    }
+
+    /// The time of the engine at which a result is closed.
+    fn closes_when(&self, change: &Change) -> Timestamp {
+        let (end, grace) = (change.end.millis(), self.core.grace());
+        Timestamp(match self.shape {
+            Shape::Whole | Shape::Fixed(_) => end + grace,
+            Shape::Sliding(_) => end + grace + 1,
+            Shape::Session(session) => end + grace + session.gap + 1,
+        })
+    }
+
+    /// `final` results that are closed where time is `time`, behind those that came out, in their order.
+    ///
+    /// # Errors
+    /// What the disk says, or why parts of a result cannot be merged.
+    pub fn closed(
+        &mut self,
+        state: &TaskState,
+        time: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<Change>, Error> {
+        if self.core.spec.emit != Emit::Final || limit == 0 {
+            return Ok(Vec::new());
+        }
+        let core = &mut self.core;
+        match self.shape {
+            Shape::Whole => Ok(Vec::new()),
+            Shape::Fixed(panes) => {
+                let closed = Panes::closed_at(core, time);
+                panes.closed(core, state, closed, limit)
+            }
+            Shape::Sliding(sliding) => {
+                let closed = super::sliding::Sliding::closed_at(core, time);
+                sliding.spans().closed(core, state, closed, limit)
+            }
+            Shape::Session(session) => {
+                let closed = session.closed_at(core, time);
+                session.spans().closed(core, state, closed, limit)
+            }
+        }
+    }
+
+    /// A `final` result came out, on behalf of a row; time is at least where it is closed.
+    pub fn sent(&mut self, row: u32, change: &Change) {
+        self.pass(row, &change.key, change.start, change.end);
+        let at = self.closes_when(change);
+        self.core.time.raise(row, at);
+    }
+
+    fn pass(&mut self, row: u32, key: &[u8], start: Timestamp, end: Timestamp) {
+        let cursor = match self.shape {
+            Shape::Whole | Shape::Fixed(_) => fixed::cursor(start, key),
+            Shape::Sliding(_) | Shape::Session(_) => spans::cursor(start, end, key),
+        };
+        self.core.sent.raise(row, cursor);
+        self.core.next_close = None;
+    }
+
+    /// Results that changed and wait, in their order; where they come out at each commit.
+    ///
+    /// # Errors
+    /// What the disk says.
+    pub fn changed(
+        &mut self,
+        state: &TaskState,
+        limit: usize,
+    ) -> Result<Vec<Waiting>, store::Error> {
+        if !matches!(self.core.spec.emit, Emit::Changes { every_update: false }) {
+            return Ok(Vec::new());
+        }
+        self.core.load_saved(state)?;
+        let waiting = self.core.marks.iter().take(limit).map(|mark| Waiting {
+            key: mark.key.to_vec(),
+            start: mark.start,
+            end: mark.end,
+            at: mark.start,
+            why: Why::Changed,
+        });
+        Ok(waiting.collect())
+    }
+
+    /// Whether results changed and wait to come out at the commit.
+    pub fn has_changes(&self) -> bool {
+        !self.core.marks.is_empty()
+    }
+
+    /// Keys whose results changed and wait, where the pause since they last came out is over at `now`.
+    ///
+    /// # Errors
+    /// What the disk says.
+    pub fn paused(
+        &mut self,
+        state: &TaskState,
+        now: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<Waiting>, store::Error> {
+        let Emit::Every(pause) = self.core.spec.emit else { return Ok(Vec::new()) };
+        let round = &mut self.core.round;
+        if round.time.is_none() {
+            let last = *round.began.get_or_insert(now);
+            if now.millis() < last.millis().saturating_add(millis(pause)) {
+                return Ok(Vec::new());
+            }
+            (round.began, round.time) = (Some(now), Some(self.core.time.get().copied()));
+            self.core.round.key.set(None);
+        }
+        let mut waiting: Vec<Waiting> = Vec::new();
+        let mut lower = vec![tag::MARK];
+        if let Some(key) = self.core.round.key.get() {
+            layout::marks(key, &mut lower);
+            // The end of an escaped key is 0 0, and none has 0 1.
+            lower.pop();
+            lower.push(1);
+        }
+        state.ordered_scan(self.core.store, &lower, &[tag::MARK + 1], false, |suffix, _, _| {
+            let (key, start, end) = layout::split_mark(suffix)
+                .ok_or_else(|| state.broken_row(self.core.store, "its mark has no borders"))?;
+            if waiting.last().is_none_or(|last| last.key != key) {
+                if waiting.len() == limit {
+                    return Ok(false);
+                }
+                waiting.push(Waiting { key, start, end, at: start, why: Why::Paused });
+            }
+            Ok::<_, store::Error>(true)
+        })?;
+        if waiting.is_empty() {
+            // The round is over, and nothing from before it waits.
+            self.core.cleared = self.core.round.time.take().flatten();
+        }
+        Ok(waiting)
+    }
+
+    /// When, by the wall clock, the first result is over its pause.
+    ///
+    /// # Errors
+    /// What the disk says.
+    pub fn next_pause(&mut self, state: &TaskState) -> Result<Option<Timestamp>, store::Error> {
+        let Emit::Every(pause) = self.core.spec.emit else { return Ok(None) };
+        let round = &self.core.round;
+        if round.time.is_some() {
+            return Ok(round.began);
+        }
+        let last = round.began.or(round.now);
+        let waits = self.core.has_marks(state)?;
+        Ok(last.filter(|_| waits).map(|last| Timestamp(last.millis() + millis(pause))))
+    }
+
+    /// The results that waited, as they are now, which come out on behalf of a row.
+    ///
+    /// # Errors
+    /// What the disk says, or why parts of a result cannot be merged.
+    pub fn fire(
+        &mut self,
+        state: &mut TaskState,
+        row: u32,
+        waiting: &Waiting,
+    ) -> Result<Vec<Change>, Error> {
+        let Waiting { key, start, end, .. } = waiting;
+        match waiting.why {
+            Why::Closed => {
+                let found = self.result(state, key, *start, *end)?;
+                if let Some(change) = &found {
+                    self.sent(row, change);
+                }
+                Ok(found.into_iter().collect())
+            }
+            Why::Changed => {
+                let of = Of { key, start: *start, end: *end };
+                let Some(from) = self.core.marks.get(&of).map(|mark| mark.from) else {
+                    return Ok(Vec::new());
+                };
+                if self.core.marks.remove(row, &of) {
+                    let mut suffix = Vec::new();
+                    layout::mark(key, *start, *end, &mut suffix);
+                    state.ordered_delete(Some(row), self.core.store, &suffix);
+                }
+                let Shape::Fixed(panes) = self.shape else {
+                    return self.marked(state, key, &[(*start, *end, from)]);
+                };
+                let (first, last) = (from.millis(), panes.last(start.millis()));
+                let mut found = Vec::new();
+                for window in panes.windows(first, last) {
+                    if !self.core.fired.holds(key, window) {
+                        found.extend(panes.look(&self.core, state, key, window, window)?);
+                    }
+                }
+                self.core.fired.add(row, key, (first, last));
+                Ok(found)
+            }
+            Why::Paused => {
+                let marks = self.core.marks_of(state, key)?;
+                for (start, end, _) in &marks {
+                    let mut suffix = Vec::new();
+                    layout::mark(key, *start, *end, &mut suffix);
+                    state.ordered_delete(Some(row), self.core.store, &suffix);
+                }
+                self.core.round.key.raise(row, key.clone());
+                self.marked(state, key, &marks)
+            }
+        }
+    }
+
+    /// What marks of a key stand for: start, end, and of a pane the first window that it counts in.
+    fn marked(
+        &mut self,
+        state: &TaskState,
+        key: &[u8],
+        marks: &[(Timestamp, Timestamp, Timestamp)],
+    ) -> Result<Vec<Change>, Error> {
+        let mut results = Vec::new();
+        let mut behind = i64::MIN;
+        for (start, end, from) in marks {
+            match self.shape {
+                Shape::Whole => results.extend(fixed::whole(&self.core, state, key)?),
+                Shape::Fixed(panes) => {
+                    let last = panes.last(start.millis());
+                    let first = from.millis().max(behind);
+                    if first <= last {
+                        results.extend(panes.look(&self.core, state, key, first, last)?);
+                        behind = last + panes.advance;
+                    }
+                }
+                Shape::Sliding(_) | Shape::Session(_) => {
+                    let found = self.result(state, key, *start, *end)?;
+                    results.push(found.unwrap_or_else(|| Change {
+                        key: key.to_vec(),
+                        start: *start,
+                        end: *end,
+                        at: *end,
+                        row: None,
+                    }));
+                }
+            }
+        }
+        Ok(results)
+    }
+
+    /// A result as it is now.
+    fn result(
+        &mut self,
+        state: &TaskState,
+        key: &[u8],
+        start: Timestamp,
+        end: Timestamp,
+    ) -> Result<Option<Change>, Error> {
+        let (first, last) = (start.millis(), end.millis());
+        Ok(match self.shape {
+            Shape::Whole => fixed::whole(&self.core, state, key)?,
+            Shape::Fixed(panes) => panes.look(&self.core, state, key, first, first)?.pop(),
+            Shape::Sliding(sliding) => {
+                let span = sliding.spans().get(&self.core, state, key, first, last)?;
+                span.map(|span| span.change(key))
+            }
+            Shape::Session(session) => {
+                let span = session.spans().get(&self.core, state, key, first, last)?;
+                span.map(|span| span.change(key))
+            }
+        })
+    }
+
+    /// Writes down which changes did not come out, so that they are found after a restart too.
+    pub fn save_changes(&mut self, state: &mut TaskState, row: u32) {
+        let core = &mut self.core;
+        let mut suffix = Vec::new();
+        for mark in core.marks.iter() {
+            layout::mark(&mark.key, mark.start, mark.end, &mut suffix);
+            let payload = [u8::from(mark.is_fresh)];
+            state.ordered_put(Some(row), core.store, &suffix, mark.from, &payload);
+        }
+        core.marks.saved();
+    }
+
+    /// What became of a record: whether results that are closed come out behind it.
+    pub fn closes(&self, added: Added) -> bool {
+        added.closes() && self.core.spec.emit == Emit::Final
+    }
+}
+
+impl Core {
+    /// Whether there are marks in the store.
+    pub(super) fn has_marks(&self, state: &TaskState) -> Result<bool, store::Error> {
+        let mut has = false;
+        let (from, to) = ([tag::MARK], [tag::MARK + 1]);
+        state.ordered_scan(self.store, &from, &to, false, |_, _, _| {
+            has = true;
+            Ok::<_, store::Error>(false)
+        })?;
+        Ok(has)
+    }
+
+    /// Takes in what was written down, once.
+    fn load_saved(&mut self, state: &TaskState) -> Result<(), store::Error> {
+        if self.is_loaded {
+            return Ok(());
+        }
+        let mut saved = Vec::new();
+        let (from, to) = ([tag::MARK], [tag::MARK + 1]);
+        state.ordered_scan(self.store, &from, &to, false, |suffix, at, payload| {
+            let (key, start, end) = layout::split_mark(suffix)
+                .ok_or_else(|| state.broken_row(self.store, "its mark has no borders"))?;
+            saved.push((key, start, end, at, payload == [1]));
+            Ok::<_, store::Error>(true)
+        })?;
+        self.is_loaded = true;
+        let known = !saved.is_empty();
+        for (key, start, end, from, is_fresh) in saved {
+            self.marks.add(None, &Of { key: &key, start, end }, from, is_fresh);
+        }
+        if known {
+            self.marks.saved();
+        }
+        Ok(())
+    }
+
+    /// The marks of a key in the store, of panes with the first windows that they count in; by start.
+    fn marks_of(
+        &self,
+        state: &TaskState,
+        key: &[u8],
+    ) -> Result<Vec<(Timestamp, Timestamp, Timestamp)>, store::Error> {
+        let mut from = Vec::new();
+        layout::marks(key, &mut from);
+        let mut to = from.clone();
+        to.pop();
+        to.push(1);
+        let mut marks = BTreeMap::new();
+        state.ordered_scan(self.store, &from, &to, false, |suffix, at, _| {
+            let (_, start, end) = layout::split_mark(suffix)
+                .ok_or_else(|| state.broken_row(self.store, "its mark has no borders"))?;
+            marks.insert((start, end), at);
+            Ok::<_, store::Error>(true)
+        })?;
+        Ok(marks.into_iter().map(|((start, end), from)| (start, end, from)).collect())
+    }
+}

@@ -1,0 +1,368 @@
+//! Tumbling and hopping windows, and no windows at all.
+//!
+//! Which windows take a record, and in which order results come out, is as in Kafka Streams' windowed aggregation; the
+//! difference is that a hopping window is put together from its [panes](super::panes) when it is looked at.
+
+use std::collections::BTreeMap;
+
+use tidemill_aggregates::{Row, Value};
+
+use super::{
+    core::{Change, Core, add, millis},
+    engine::{Added, Error},
+    marks::Of,
+    panes::{self, Pane, Panes},
+};
+use crate::{
+    record::Timestamp,
+    store::{self, Ordered, TaskState, layout, tag},
+};
+
+/// The start of what has no window.
+const ALWAYS: Timestamp = Timestamp(0);
+
+/// Adds a record to what has no window.
+pub(super) fn add_whole(
+    core: &mut Core,
+    state: &mut TaskState,
+    row: u32,
+    key: &[u8],
+    arguments: &[Value],
+    at: Timestamp,
+) -> Result<Added, Error> {
+    let now = core.time.get().copied().unwrap_or(at);
+    layout::fixed(tag::DATA, ALWAYS, key, &mut core.suffix);
+    let found = core.load(state)?.filter(|written| !state.is_over(core.store, *written, now));
+    if found.is_none() {
+        core.row = core.spec.compute.init();
+    }
+    add(&core.spec.compute, &mut core.row, arguments, at)?;
+    let at = found.map_or(at, |written| written.max(at));
+    core.save(state, row, at);
+    if core.tells_all() {
+        let value = core.take_row();
+        core.updates.push((row, change(key, ALWAYS, Timestamp(i64::MAX), at, value)));
+    } else {
+        core.mark(state, row, &Of { key, start: ALWAYS, end: ALWAYS }, ALWAYS, false)?;
+    }
+    Ok(Added::In { closes: false })
+}
+
+/// What has no window.
+pub(super) fn whole(
+    core: &Core,
+    state: &impl Ordered,
+    key: &[u8],
+) -> Result<Option<Change>, store::Error> {
+    let mut suffix = Vec::new();
+    layout::fixed(tag::DATA, ALWAYS, key, &mut suffix);
+    let found = state.ordered_get(core.store, &suffix, |at, bytes| {
+        let over = core.time.get().is_some_and(|now| state.is_over(core.store, at, *now));
+        (!over).then(|| core.decode(state, bytes).map(|row| (at, row)))
+    })?;
+    let found = found.flatten().transpose()?;
+    Ok(found.map(|(at, row)| change(key, ALWAYS, Timestamp(i64::MAX), at, row)))
+}
+
+fn change(key: &[u8], start: Timestamp, end: Timestamp, at: Timestamp, row: Row) -> Change {
+    Change { key: key.to_vec(), start, end, at, row: Some(row) }
+}
+
+impl Panes {
+    /// Up to here windows are closed, where time is `time`.
+    pub(super) fn closed_at(core: &Core, time: Timestamp) -> i64 {
+        time.millis().saturating_sub(core.grace())
+    }
+
+    /// Adds a record.
+    pub(super) fn add(
+        self,
+        core: &mut Core,
+        state: &mut TaskState,
+        row: u32,
+        key: &[u8],
+        arguments: &[Value],
+        at: Timestamp,
+    ) -> Result<Added, Error> {
+        let time = core.time.get().copied().unwrap_or(at);
+        let (first, last) = (self.first(at.millis()), self.last(at.millis()));
+        let open = self.first_open(Self::closed_at(core, time)).max(first);
+        if open > last {
+            core.late.push(row);
+            return Ok(Added::Late { closes: true });
+        }
+        let pane = Timestamp(self.pane(at.millis()));
+        layout::fixed(tag::DATA, pane, key, &mut core.suffix);
+        let is_plain = open == first && self.add_plain(core, state, row, arguments, at)?;
+        if !is_plain {
+            self.add_late(core, state, row, (open > first).then_some(open), arguments, at)?;
+        }
+        core.closes_at(Timestamp(open.saturating_add(self.size + core.grace())));
+        if core.tells_all() {
+            if self.is_tumbling() {
+                let value = core.take_row();
+                let end = Timestamp(open + self.size);
+                core.updates.push((row, change(key, pane, end, core.last_written, value)));
+            } else {
+                let windows = self.look(core, state, key, open, last)?;
+                core.updates.extend(windows.into_iter().map(|window| (row, window)));
+            }
+            return Ok(Added::In { closes: true });
+        }
+        core.fired.forget(key);
+        core.mark(state, row, &Of { key, start: pane, end: pane }, Timestamp(open), false)?;
+        Ok(Added::In { closes: true })
+    }
+
+    /// Adds a record that is late for no window to the pane under the suffix, unless that has late parts.
+    #[inline]
+    fn add_plain(
+        self,
+        core: &mut Core,
+        state: &mut TaskState,
+        row: u32,
+        arguments: &[Value],
+        at: Timestamp,
+    ) -> Result<bool, Error> {
+        let (compute, into) = (&core.spec.compute, &mut core.row);
+        let found = state.ordered_get(core.store, &core.suffix, |written, bytes| {
+            if panes::has_parts(bytes) {
+                return Ok(None);
+            }
+            compute.decode_into(bytes, into).map(|()| Some(written))
+        })?;
+        let written = match found {
+            Some(Ok(None)) => return Ok(false),
+            Some(Ok(Some(written))) => written,
+            Some(Err(why)) => return Err(state.broken_row(core.store, why).into()),
+            None => {
+                core.row = core.spec.compute.init();
+                at
+            }
+        };
+        add(&core.spec.compute, &mut core.row, arguments, at)?;
+        core.last_written = written.max(at);
+        core.save(state, row, core.last_written);
+        Ok(true)
+    }
+
+    /// Adds a record to the pane under the suffix; `from`: it only counts from this window on.
+    fn add_late(
+        self,
+        core: &mut Core,
+        state: &mut TaskState,
+        row: u32,
+        from: Option<i64>,
+        arguments: &[Value],
+        at: Timestamp,
+    ) -> Result<(), Error> {
+        let compute = &core.spec.compute;
+        let found = state.ordered_get(core.store, &core.suffix, |written, bytes| {
+            Pane::decode(compute, written, bytes)
+        })?;
+        let found = found.transpose().map_err(|why| state.broken_row(core.store, why))?;
+        let mut pane = found.unwrap_or_default();
+        match from {
+            Some(from) => {
+                let (written, into) = pane.part(from, compute);
+                add(compute, into, arguments, at)?;
+                *written = at.max(*written);
+            }
+            None => {
+                let (written, into) = pane.whole.get_or_insert_with(|| (at, compute.init()));
+                add(compute, into, arguments, at)?;
+                *written = at.max(*written);
+            }
+        }
+        core.bytes.clear();
+        pane.encode(&core.spec.compute, &mut core.bytes);
+        let written = pane.whole.map_or(Timestamp(i64::MIN), |(written, _)| written);
+        state.ordered_put(Some(row), core.store, &core.suffix, written, &core.bytes);
+        Ok(())
+    }
+
+    /// The windows of a key from one to another, both included, of those that hold something.
+    pub(super) fn look(
+        self,
+        core: &Core,
+        state: &impl Ordered,
+        key: &[u8],
+        first: i64,
+        last: i64,
+    ) -> Result<Vec<Change>, Error> {
+        let mut panes: Vec<(i64, Pane)> = Vec::new();
+        let (mut at, mut suffix) = (first, Vec::new());
+        while at < last.saturating_add(self.size) {
+            layout::fixed(tag::DATA, Timestamp(at), key, &mut suffix);
+            let found = state.ordered_get(core.store, &suffix, |written, bytes| {
+                Pane::decode(core.compute(), written, bytes)
+            })?;
+            if let Some(pane) = found {
+                panes.push((at, pane.map_err(|why| state.broken_row(core.store, why))?));
+            }
+            at = self.next(at);
+        }
+        let mut windows = Vec::new();
+        for window in self.windows(first, last) {
+            let within = panes
+                .iter()
+                .filter(|(pane, _)| *pane >= window && *pane < window.saturating_add(self.size));
+            windows.extend(self.window(core, key, window, within.map(|(_, pane)| pane))?);
+        }
+        Ok(windows)
+    }
+
+    /// A window of a key, from its panes, in their order.
+    fn window<'a>(
+        self,
+        core: &Core,
+        key: &[u8],
+        window: i64,
+        panes: impl Iterator<Item = &'a Pane>,
+    ) -> Result<Option<Change>, Error> {
+        let mut found: Option<(Timestamp, Row)> = None;
+        for (at, row) in panes.flat_map(|pane| pane.rows(window)) {
+            match &mut found {
+                Some((latest, whole)) => {
+                    core.compute().merge(whole, row).map_err(Error::Fault)?;
+                    *latest = at.max(*latest);
+                }
+                None => found = Some((at, row.clone())),
+            }
+        }
+        let end = Timestamp(window.saturating_add(self.size));
+        Ok(found.map(|(at, row)| change(key, Timestamp(window), end, at, row)))
+    }
+
+    /// `final` results that are closed where `closed` is, behind those that came out, in the order of windows and keys.
+    pub(super) fn closed(
+        self,
+        core: &mut Core,
+        state: &TaskState,
+        closed: i64,
+        limit: usize,
+    ) -> Result<Vec<Change>, Error> {
+        let (mut window, mut after) = match core.sent.get().map(|sent| split_cursor(sent)) {
+            Some(Some((window, key))) => (window, Some(key)),
+            _ => match self.first_pane(core, state, i64::MIN)? {
+                Some(pane) => (self.first(pane), None),
+                None => return Ok(Vec::new()),
+            },
+        };
+        let mut found = Vec::new();
+        while found.len() < limit && window.saturating_add(self.size) <= closed {
+            let (until, results) =
+                self.slice(core, state, window, after.as_deref(), limit - found.len())?;
+            found.extend(results);
+            after = until;
+            if after.is_none() {
+                let next = window.saturating_add(self.advance);
+                let Some(pane) = self.first_pane(core, state, next)? else { break };
+                window = next.max(self.first(pane));
+            }
+        }
+        Ok(found)
+    }
+
+    /// The first pane from one on that holds something of anybody.
+    fn first_pane(
+        self,
+        core: &Core,
+        state: &impl Ordered,
+        from: i64,
+    ) -> Result<Option<i64>, store::Error> {
+        let mut lower = Vec::new();
+        layout::fixed(tag::DATA, Timestamp(from), &[], &mut lower);
+        let mut first = None;
+        state.ordered_scan(core.store, &lower, &[tag::DATA + 1], false, |suffix, _, _| {
+            first = layout::split_fixed(suffix).map(|(pane, _)| pane.millis());
+            Ok::<_, store::Error>(false)
+        })?;
+        Ok(first)
+    }
+
+    /// Results of a window, for keys behind `after`, some at most. Answers up to which key, where there may be more.
+    fn slice(
+        self,
+        core: &Core,
+        state: &TaskState,
+        window: i64,
+        after: Option<&[u8]>,
+        limit: usize,
+    ) -> Result<(Option<Vec<u8>>, Vec<Change>), Error> {
+        let mut keys: BTreeMap<Vec<u8>, Vec<Pane>> = BTreeMap::new();
+        // Up to here all panes were looked at.
+        let mut bound: Option<Vec<u8>> = None;
+        let (mut lower, mut upper) = (Vec::new(), Vec::new());
+        for pane in self.of(window) {
+            layout::fixed(tag::DATA, Timestamp(pane), after.unwrap_or_default(), &mut lower);
+            if after.is_some() {
+                lower.push(0);
+            }
+            layout::fixed(tag::DATA, Timestamp(pane + 1), &[], &mut upper);
+            let mut seen = 0;
+            state.ordered_scan(core.store, &lower, &upper, false, |suffix, at, bytes| {
+                let key = layout::split_fixed(suffix).map_or(&[][..], |(_, key)| key);
+                if bound.as_ref().is_some_and(|bound| key > &bound[..]) {
+                    return Ok(false);
+                }
+                let pane = Pane::decode(core.compute(), at, bytes)
+                    .map_err(|why| state.broken_row(core.store, why))?;
+                keys.entry(key.to_vec()).or_default().push(pane);
+                seen += 1;
+                if seen == limit {
+                    bound = Some(key.to_vec());
+                }
+                Ok::<_, store::Error>(seen < limit)
+            })?;
+        }
+        if keys.len() > limit {
+            bound = keys.keys().nth(limit - 1).cloned().or(bound);
+        }
+        let mut results = Vec::new();
+        for (key, panes) in &keys {
+            if bound.as_ref().is_some_and(|bound| key > bound) {
+                break;
+            }
+            results.extend(self.window(core, key, window, panes.iter())?);
+        }
+        Ok((bound, results))
+    }
+
+    /// Deletes some of the panes that nobody will read any more.
+    pub(super) fn expire(
+        self,
+        core: &Core,
+        state: &mut TaskState,
+        behind: i64,
+        budget: usize,
+    ) -> Result<usize, store::Error> {
+        let sent = core.sent.get().and_then(|sent| split_cursor(sent)).map(|(window, _)| window);
+        let behind = match core.spec.emit {
+            super::Emit::Final => behind.min(sent.unwrap_or(i64::MIN)),
+            _ => behind,
+        };
+        let mut before = Vec::new();
+        layout::fixed(tag::DATA, Timestamp(behind), &[], &mut before);
+        state.expire(core.store, &[tag::DATA], &before, budget)
+    }
+}
+
+/// Behind a result of a window and key.
+pub(super) fn cursor(window: Timestamp, key: &[u8]) -> Vec<u8> {
+    let mut cursor = Vec::with_capacity(key.len() + 8);
+    layout::put_time(window, &mut cursor);
+    cursor.extend_from_slice(key);
+    cursor
+}
+
+/// The window and the key of a cursor.
+fn split_cursor(cursor: &[u8]) -> Option<(i64, Vec<u8>)> {
+    let (window, key) = layout::time(cursor)?;
+    Some((window.millis(), key.to_vec()))
+}
+
+/// Windows with fixed borders of these lengths.
+pub(super) fn of(size: std::time::Duration, advance: std::time::Duration) -> Panes {
+    Panes { size: millis(size).max(1), advance: millis(advance).max(1) }
+}
