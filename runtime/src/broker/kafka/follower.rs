@@ -30,6 +30,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub(super) struct KafkaFollower {
     kafka: Arc<Kafka>,
     reader: Reader,
+    /// Stopped by the client, for being outside their logs.
+    stopped: Vec<(TopicPartition, Position)>,
     /// Above the consumer, to be dropped before it.
     events: Queue,
     consumer: BaseConsumer<Context>,
@@ -46,7 +48,7 @@ impl KafkaFollower {
         consumer.set_nonempty_callback(move || wake.wake());
         let events = Queue::consumer(consumer.client().native_ptr())
             .ok_or_else(|| Error::Fatal("the consumer has no queue".into()))?;
-        Ok(KafkaFollower { kafka, reader, events, consumer })
+        Ok(KafkaFollower { kafka, reader, stopped: Vec::new(), events, consumer })
     }
 
     fn serve(&self) -> Result<(), Error> {
@@ -113,13 +115,30 @@ impl KafkaFollower {
         Ok(())
     }
 
-    /// A position is not in the log: the client has stopped its partition.
-    fn out_of_range(&mut self, one: (TopicPartition, Position)) -> Result<(), Error> {
+    /// What is to become of stopped partitions. Those that brokers do not answer for wait for the next call.
+    fn look_after_stopped(&mut self) -> Result<(), Error> {
+        while let Some(one) = self.stopped.last().cloned() {
+            if self.reader.positions().any(|stands| stands == one) {
+                let names = [one.0.clone()];
+                let earliest = self.bound(&names, Bound::Earliest)?[0];
+                let latest = self.bound(&names, Bound::Latest)?[0];
+                self.stopped.pop();
+                self.out_of_range(one, earliest, latest)?;
+            } else {
+                self.stopped.pop();
+            }
+        }
+        Ok(())
+    }
+
+    fn out_of_range(
+        &mut self,
+        one: (TopicPartition, Position),
+        earliest: Position,
+        latest: Position,
+    ) -> Result<(), Error> {
         let one = [one];
         self.close(&one)?;
-        let names = [one[0].0.clone()];
-        let earliest = self.bound(&names, Bound::Earliest)?[0];
-        let latest = self.bound(&names, Bound::Latest)?[0];
         let [(partition, position)] = &one;
         if (earliest..=latest).contains(position) {
             // A new leader may have been behind for a moment.
@@ -151,10 +170,11 @@ impl Follower for KafkaFollower {
         loop {
             self.reader.wake.reset();
             self.serve()?;
+            self.look_after_stopped()?;
             match self.reader.poll()? {
                 Some(Came::Event(event)) => return Ok(Some(event)),
                 Some(Came::OutOfRange(partition, position)) => {
-                    self.out_of_range((partition, position))?;
+                    self.stopped.push((partition, position));
                     continue;
                 }
                 None => {}

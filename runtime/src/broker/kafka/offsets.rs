@@ -45,10 +45,9 @@ pub(super) fn list(
     let asked = list_of(partitions, Offset::Offset(0))?;
     set_specs(&asked, spec);
     let answers = ask_offsets(client, &asked, isolation, patience)?;
-    let found = partitions.iter().map(|partition| match answer(&answers, partition)? {
-        // No record is that young.
-        -1 => Ok(None),
-        offset => Ok(Some(Position(offset))),
+    let found = partitions.iter().map(|partition| {
+        let offset = answer(&answers, partition)?;
+        Ok(listed(bound, partition, offset)?)
     });
     let found = found.collect::<Result<Vec<Option<Position>>, Failure>>()?;
     if found.iter().all(Option::is_some) {
@@ -56,6 +55,22 @@ pub(super) fn list(
     }
     let ends = list(client, partitions, Bound::Latest, patience)?;
     Ok(found.into_iter().zip(ends).map(|(found, end)| found.unwrap_or(end)).collect())
+}
+
+/// A listed offset; `None` where no record is that young.
+///
+/// Where a leader did not answer, librdkafka (2.12) leaves its partitions with an invalid offset and without an error
+/// (`rd_kafka_ListOffsets_response_merge`). Taken for an end, that would make any changelog an empty one.
+fn listed(
+    bound: Bound,
+    partition: &TopicPartition,
+    offset: i64,
+) -> Result<Option<Position>, Error> {
+    match offset {
+        -1 if matches!(bound, Bound::Timestamp(_)) => Ok(None),
+        ..0 => Err(Error::Retriable(format!("{partition}: its leader did not answer"))),
+        offset => Ok(Some(Position(offset))),
+    }
 }
 
 const LATEST: i64 = sys::rd_kafka_OffsetSpec_t::RD_KAFKA_OFFSET_SPEC_LATEST as i64;
@@ -125,9 +140,13 @@ fn answer(answers: &Answers, partition: &TopicPartition) -> Result<i64, Failure>
         Some((offset, Code::NoError)) => Ok(*offset),
         Some((_, Code::UnknownTopicOrPartition | Code::UnknownPartition | Code::UnknownTopic))
         | None => Err(Error::Refused(format!("{partition} does not exist")).into()),
-        Some((_, code @ (Code::LeaderNotAvailable | Code::NotLeaderForPartition))) => {
-            Err(Error::Retriable(format!("{partition}: {code}")).into())
-        }
+        Some((
+            _,
+            code @ (Code::LeaderNotAvailable
+            | Code::NotLeaderForPartition
+            // A new leader that does not know yet how far the last one was.
+            | Code::OffsetNotAvailable),
+        )) => Err(Error::Retriable(format!("{partition}: {code}")).into()),
         Some((_, code)) => Err(Error::Refused(format!("{partition}: {code}")).into()),
     }
 }
@@ -220,4 +239,26 @@ fn insert(answers: &mut Answers, element: &sys::rd_kafka_topic_partition_t) {
     #[expect(unsafe_code, reason = "the name lives as long as the element")]
     let topic = unsafe { CStr::from_ptr(element.topic) }.to_string_lossy().into_owned();
     answers.insert((topic, element.partition), (element.offset, element.err.into()));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::Timestamp;
+
+    #[test]
+    fn what_no_leader_answered_is_no_position() {
+        let partition = TopicPartition::new("t", 0);
+        let listed = |bound, offset| listed(bound, &partition, offset);
+        let invalid = i64::from(sys::RD_KAFKA_OFFSET_INVALID);
+        for bound in [Bound::Earliest, Bound::Latest, Bound::LatestStable] {
+            assert!(matches!(listed(bound, 7), Ok(Some(Position(7)))));
+            for offset in [-1, invalid] {
+                assert!(matches!(listed(bound, offset), Err(Error::Retriable(_))));
+            }
+        }
+        let young = Bound::Timestamp(Timestamp(5));
+        assert!(matches!(listed(young, -1), Ok(None)));
+        assert!(matches!(listed(young, invalid), Err(Error::Retriable(_))));
+    }
 }
