@@ -1,7 +1,7 @@
 //! Bringing up tasks: from partitions that are open to a task whose state is complete.
 //!
 //! ```text
-//! inputs open, held -> lease had -> what is kept locally judged -> stores read to their ends -> task at work
+//! inputs open, held -> lease had -> what is kept locally judged -> stores read to their ends -> inputs aligned -> task at work
 //!                      ^ tried again in every step: another worker of this process may still have it
 //! ```
 //! Local state is resumed where it is provably a prefix of its topic, else rebuilt, with the reason in the log. A
@@ -23,6 +23,7 @@ use super::{
 };
 use crate::{
     broker::{self, Admin, Bound, OnMissingOffset},
+    manifest::Guarantee,
     record::{Partition, Position, Records, TopicPartition},
     store::{Database, Kind, Lease, TaskKey, TaskState},
     task::{Task, TaskId},
@@ -282,11 +283,49 @@ impl Worker {
             .filter(|(id, coming)| self.is_ready(**id, coming))
             .map(|(id, _)| *id)
             .collect();
-        for id in &ready {
-            let coming = self.coming.remove(id).expect("it was there");
-            self.start(*id, coming)?;
+        if ready.is_empty() {
+            return Ok(false);
         }
-        Ok(!ready.is_empty())
+        let topology = Arc::clone(&self.code.topology);
+        let inputs = |id: &TaskId| topology.parts[id.part].partitions(id.partition.0);
+        for id in &ready {
+            let state = self.coming.get_mut(id).and_then(|coming| coming.state.as_mut());
+            if let Some(progress) = state.map(|state| state.live()).transpose()? {
+                self.align(&inputs(id).collect::<Vec<_>>(), &progress.positions)?;
+            }
+        }
+        let begins: Vec<(TopicPartition, Position)> =
+            ready.iter().flat_map(inputs).map(|input| (input.clone(), self.open[&input])).collect();
+        if !self.tell_begins(&begins)? {
+            return Ok(false);
+        }
+        for id in ready {
+            let coming = self.coming.remove(&id).expect("it was there");
+            self.start(id, coming)?;
+        }
+        Ok(true)
+    }
+
+    /// Under at-least-once, has the group know where tasks begin before they do anything: what a commit logs is
+    /// acknowledged in any order, so how far a task had come may be in the log though what it did is not. The group is
+    /// told last, and the older of both counts. Whether it is told.
+    fn tell_begins(&mut self, begins: &[(TopicPartition, Position)]) -> Result<bool, Error> {
+        if self.guarantee == Guarantee::ExactlyOnce {
+            return Ok(true);
+        }
+        match self.inbox.commit(begins) {
+            Ok(()) => Ok(true),
+            // Where the group has moved on, it says so next.
+            Err(
+                broker::Error::Retriable(trouble)
+                | broker::Error::Unknown(trouble)
+                | broker::Error::Fenced(trouble),
+            ) => {
+                self.troubled(&format!("where to begin is not committed yet: {trouble}"));
+                Ok(false)
+            }
+            Err(other) => Err(other.into()),
+        }
     }
 
     fn is_ready(&self, id: TaskId, coming: &Coming) -> bool {
@@ -313,7 +352,6 @@ impl Worker {
         if let Some(state) = &mut coming.state {
             let progress = state.live()?;
             stream_time = progress.stream_time;
-            self.align(&inputs, &progress.positions)?;
             if !progress.positions.is_empty() {
                 // So that the group knows it too, where it has forgotten.
                 self.ledger.touch(id);

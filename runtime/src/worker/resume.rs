@@ -60,7 +60,9 @@ fn usable(kept: Duration) -> Duration {
 ///
 /// Under exactly-once both moved in one transaction, so after a restore they are equal. Where they are not, somebody
 /// changed or lost the group's: the stored one is where the state belongs, and loses and doubles nothing. Under
-/// at-least-once the state may be ahead of the group, and a part of it behind its own position: the older one.
+/// at-least-once the state may be ahead of the group, and a part of it behind its own position: the older one. There
+/// the group knows a position before a task does anything, so one that has none has forgotten it long after the last
+/// commit.
 pub(super) fn begins_at(
     guarantee: Guarantee,
     group: Option<Position>,

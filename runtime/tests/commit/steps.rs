@@ -8,7 +8,10 @@ use tidemill::{
     manifest::Guarantee,
 };
 
-use crate::world::World;
+use crate::{
+    function::{META, PARTITIONS},
+    world::World,
+};
 
 const STEPS: [Step; 6] =
     [Step::Produce, Step::Deliver, Step::Begin, Step::SendPositions, Step::Commit, Step::Abort];
@@ -98,4 +101,25 @@ fn while_answers_are_kept_back_nothing_is_committed_and_nothing_is_lost() {
     world.log.faults().uncork();
     world.settle();
     world.check();
+}
+
+#[test]
+fn at_least_once_how_far_a_task_had_come_is_not_believed_without_what_it_did() {
+    let mut world = World::new(Guarantee::AtLeastOnce, &[1]);
+    world.append("k", 1);
+    let faults = world.log.faults();
+    faults.cork();
+    // Its output gets there, and where it came to; what it added up to does not.
+    let lost = Fault::Error(Error::Retriable("a test's".to_owned()));
+    faults.plan(Step::Deliver, When::Before, 1, lost);
+    for _ in 0..1000 {
+        world.step(0, 0).unwrap();
+    }
+    assert_eq!((world.read(META, PARTITIONS).len(), world.changelog().len()), (1, 0));
+    world.hosts[0].wipe();
+    faults.uncork();
+    world.append("k", 2);
+    world.settle();
+    assert_eq!(world.totals()["k"], [1, 1, 3]);
+    assert_eq!((world.changelog()["k"], world.state()["k"]), (3, 3));
 }
