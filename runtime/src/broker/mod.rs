@@ -282,6 +282,13 @@ pub trait Outbox: Send {
     /// # Errors
     /// As [`begin`](Self::begin).
     fn abort(&mut self) -> Result<(), Error>;
+
+    /// Drops every record that has no delivery yet: from now on none of them is sent, tried again or heard of. One that
+    /// is with a broker already may still be taken by it. Of a producer without transactions: the others abort.
+    ///
+    /// # Errors
+    /// Where the producer cannot go on.
+    fn forget(&mut self) -> Result<(), Error>;
 }
 
 /// Reads partitions outside any group, from positions it is told.

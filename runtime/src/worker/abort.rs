@@ -34,7 +34,10 @@ impl Worker {
         let app = &*self.code.topology.app;
         tracing::warn!(app, worker = self.number, "back to the last commit: {why}");
         self.abort_transaction()?;
-        self.sealed = None;
+        if let Some(sealed) = self.sealed.take() {
+            // Under at-least-once only the group may not know of it yet.
+            self.went_on(sealed);
+        }
         self.pending.clear();
         self.pending_bytes = 0;
         self.ledger.reset();

@@ -97,6 +97,9 @@ impl Worker {
             let Some(task) = self.tasks.remove(&id) else { continue };
             self.pending.retain(|pending| pending.task != id);
             self.ledger.forget(id);
+            if let Some(sealed) = &mut self.sealed {
+                sealed.forget(id);
+            }
             self.following.forget(id);
             let inputs = (0..task.part().inputs.len()).map(|input| partition_of(&task, input));
             stay.extend(inputs.filter(|input| !gone.contains(input)));
@@ -115,13 +118,26 @@ impl Worker {
         for partition in &stay {
             self.stay(partition)?;
         }
-        if !finished && self.guarantee == Guarantee::ExactlyOnce {
-            // The transaction holds what the tasks that are gone did.
-            self.abort("partitions were taken away before what was done with them was committed")?;
+        if !finished {
+            self.take_back()?;
         }
         self.inbox.release(partitions)?;
         self.status_at = None;
         Ok(())
+    }
+
+    /// What tasks that are gone did is not committed, and must not come behind what the next owner does.
+    fn take_back(&mut self) -> Result<(), Error> {
+        let why = "partitions were taken away before what was done with them was committed";
+        match self.guarantee {
+            // The transaction holds it.
+            Guarantee::ExactlyOnce => self.abort(why),
+            Guarantee::AtLeastOnce if self.outbox.in_flight() > 0 => {
+                self.outbox.forget()?;
+                self.abort(why)
+            }
+            Guarantee::AtLeastOnce => Ok(()),
+        }
     }
 
     /// A partition stays though its task goes: it is held at what is committed.

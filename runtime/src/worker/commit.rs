@@ -16,7 +16,10 @@
 //! a transaction that aborts; between 3 and 4 RocksDB is one commit behind, and the changelogs know the rest. No step
 //! waits: what is not done yet is asked for again in the next round of the loop.
 
-use std::time::{Duration, Instant};
+use std::{
+    cmp::Ordering,
+    time::{Duration, Instant},
+};
 
 use super::{Error, Worker, ledger::Cause};
 use crate::{
@@ -72,6 +75,25 @@ impl Sealed {
     pub(super) fn is_being_decided(&self) -> bool {
         matches!(self.done, Done::Logged | Done::Positioned) && self.asked.is_some()
     }
+
+    /// How far its tasks have come, where RocksDB has what they did.
+    pub(super) fn into_written(self) -> Vec<(TopicPartition, Position)> {
+        match self.done {
+            Done::Written => self.tasks.into_iter().flat_map(|task| task.inputs).collect(),
+            _ => Vec::new(),
+        }
+    }
+
+    /// A task is gone: nothing of it is committed, even where its partition comes back meanwhile.
+    pub(super) fn forget(&mut self, id: TaskId) {
+        let Some(at) = self.tasks.iter().position(|task| task.id == id) else { return };
+        self.tasks.remove(at);
+        match at.cmp(&self.next.0) {
+            Ordering::Less => self.next.0 -= 1,
+            Ordering::Equal => self.next.1 = 0,
+            Ordering::Greater => {}
+        }
+    }
 }
 
 /// What became of a round of a commit.
@@ -98,16 +120,20 @@ impl Worker {
                 self.metrics.committed(sealed.begun.elapsed());
                 self.committed_at = Instant::now();
                 self.commit_took = sealed.begun.elapsed();
-                let inputs = sealed.tasks.into_iter().flat_map(|task| task.inputs);
-                for (partition, position) in inputs {
-                    if let Some(committed) = self.open.get_mut(&partition) {
-                        *committed = position;
-                    }
-                }
+                self.went_on(sealed);
                 return Ok(true);
             }
         }
         Ok(false)
+    }
+
+    /// What is written is where its tasks go on, whatever comes.
+    pub(super) fn went_on(&mut self, sealed: Sealed) {
+        for (partition, position) in sealed.into_written() {
+            if let Some(committed) = self.open.get_mut(&partition) {
+                *committed = position;
+            }
+        }
     }
 
     /// Whether the open epoch is to be sealed now.

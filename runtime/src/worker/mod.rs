@@ -317,16 +317,19 @@ impl Worker {
         if decided && let Err(error) = self.abort_transaction() {
             tracing::debug!(worker = self.number, %error, "the open transaction");
         }
-        // Leases go with the tasks, before somebody else is given their partitions.
-        self.tasks.clear();
-        self.coming.clear();
-        self.inbox.close();
+        self.leave_group();
     }
 
     /// Leaves the group and drops what is not committed: the clients are of no more use.
-    pub fn abandon(mut self) {
+    pub fn abandon(self) {
+        self.leave_group();
+    }
+
+    /// Leases and what is not sent go before somebody else is given the partitions.
+    fn leave_group(mut self) {
         self.tasks.clear();
         self.coming.clear();
+        drop(self.outbox);
         self.inbox.close();
     }
 

@@ -79,11 +79,18 @@ pub fn at_least_once(kafka: &Kafka, totals: &Totals) -> BTreeMap<String, i64> {
             lines.iter().map(|(number, _)| *number).filter(|one| !found.contains(one)).collect();
         assert!(lost.is_empty(), "{}: {key}: no output of {lost:?}", totals.app);
     }
-    let (expected, found) = (last(&sums(&inputs)), last(&found));
-    for (key, expected) in &expected {
-        assert!(found[key] >= *expected, "{}: {key}: {} < {expected}", totals.app, found[key]);
+    for (key, expected) in &last(&sums(&inputs)) {
+        let lines = &found[key];
+        let (_, total) = lines.last().expect("a key has lines");
+        let less = lines.windows(2).filter(|pair| pair[0].1 >= pair[1].1);
+        assert!(
+            total >= expected,
+            "{}: {key}: {total} < {expected}; (number of the input, total) went back at {:?}",
+            totals.app,
+            less.collect::<Vec<_>>()
+        );
     }
-    found
+    last(&found)
 }
 
 /// The last record of each key in the changelog is its total.

@@ -47,7 +47,7 @@ macro_rules! conformance {
         $crate::conformance! { $subject: groups }
         $crate::conformance! { @cases $subject
             records { round_trip batches_are_bounded end_is_told_each_time partitioner_is_javas
-                deliveries_come_once null_keys_stay_in_the_topic too_large_is_refused followers_read_anywhere
+                deliveries_come_once what_is_forgotten_is_not_heard_of null_keys_stay_in_the_topic too_large_is_refused followers_read_anywhere
                 followers_change_what_they_read followers_tell_what_is_missing }
             administration { topics_come_and_go topics_have_ids bounds_of_partitions nothing_is_made_unasked refusals_name_the_cause }
         }

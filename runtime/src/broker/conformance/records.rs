@@ -107,6 +107,23 @@ pub fn batches_are_bounded(subject: &dyn Subject) {
     }
 }
 
+/// A producer forgets what has no delivery, and goes on.
+pub fn what_is_forgotten_is_not_heard_of(subject: &dyn Subject) {
+    let bench = Bench::new(subject, "forgotten");
+    let topic = bench.topic("topic", 1);
+    let mut outbox = bench.outbox(None);
+    produce_all(&mut *outbox, &topic, 0, &["a", "b", "c"]);
+    outbox.forget().expect("there is no transaction");
+    assert_eq!(outbox.in_flight(), 0);
+    produce_all(&mut *outbox, &topic, 0, &["d"]);
+    let delivered = offsets(deliver_all(&mut *outbox));
+    let (mut inbox, _) = bench.join(&[&topic], 1);
+    let (found, _) = read_to_end(&mut *inbox, &partition(&topic, 0));
+    let last: Vec<Offset> =
+        found.iter().filter(|seen| seen.value == "d").map(|seen| Offset(seen.offset)).collect();
+    assert_eq!(delivered, last);
+}
+
 /// The end is an event each time it is reached, with its position.
 pub fn end_is_told_each_time(subject: &dyn Subject) {
     let bench = Bench::new(subject, "end");

@@ -13,7 +13,7 @@ use rdkafka::{
     config::FromClientConfigAndContext,
     consumer::ConsumerGroupMetadata,
     error::{KafkaError, RDKafkaErrorCode as Code},
-    producer::{BaseProducer, Producer},
+    producer::{BaseProducer, Producer, PurgeConfig},
     types::RDKafkaRespErr,
 };
 use rdkafka_sys as sys;
@@ -44,6 +44,7 @@ const TURN: Duration = Duration::from_millis(2);
 
 pub(super) struct KafkaOutbox {
     kafka: Arc<Kafka>,
+    settings: OutboxSettings,
     names: Vec<String>,
     topics: Vec<Topic>,
     /// Produced, and no report read.
@@ -72,6 +73,7 @@ impl KafkaOutbox {
         };
         let mut outbox = KafkaOutbox {
             kafka,
+            settings: settings.clone(),
             names: Vec::new(),
             topics: Vec::new(),
             awaited: 0,
@@ -313,6 +315,27 @@ impl Outbox for KafkaOutbox {
     fn abort(&mut self) -> Result<(), Error> {
         self.alive()?;
         self.ask(Call::Abort)
+    }
+
+    fn forget(&mut self) -> Result<(), Error> {
+        self.alive()?;
+        if self.settings.transactional_id.is_some() {
+            return Err(Error::Refused("what a transaction holds is aborted".into()));
+        }
+        if self.in_flight() == 0 {
+            return Ok(());
+        }
+        // First, and until all threads that send have said so: making another may take its time.
+        self.producer.purge(PurgeConfig::default().queue().inflight());
+        // Another one: this one's numbering has a gap where records were dropped.
+        let mut fresh = KafkaOutbox::new(Arc::clone(&self.kafka), &self.settings)?;
+        for name in &self.names {
+            let topic = Topic::new(fresh.producer.client().native_ptr(), name);
+            fresh.topics.push(topic.expect("the name was one before"));
+        }
+        fresh.names = std::mem::take(&mut self.names);
+        *self = fresh;
+        Ok(())
     }
 }
 

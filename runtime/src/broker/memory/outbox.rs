@@ -291,6 +291,16 @@ impl Outbox for MemoryOutbox {
             Ok(())
         })
     }
+
+    fn forget(&mut self) -> Result<(), Error> {
+        self.alive()?;
+        if self.producer.is_some() {
+            return Err(Error::Refused("what a transaction holds is aborted".into()));
+        }
+        // They are in the log already.
+        self.delivered.clear();
+        Ok(())
+    }
 }
 
 fn failed() -> Error {

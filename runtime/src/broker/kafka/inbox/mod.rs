@@ -56,8 +56,11 @@ pub(super) struct KafkaInbox {
     leaving: BTreeSet<TopicPartition>,
     /// What a consumer had that broke down: to be told as lost.
     orphans: BTreeSet<TopicPartition>,
-    /// What is leaving was an orphan: its consumer is gone and needs no answer.
+    /// What is leaving was an orphan: its consumer goes and needs no answer.
     orphaned: bool,
+    /// A new consumer joins as soon as what the old one had is given back: whoever has work on its way for a partition
+    /// must call it off before the group is left, which gives the partition to somebody else.
+    replacing: bool,
     /// The group threw the member out, or is about to.
     expelled: bool,
     /// A rebalance was answered that left partitions here: they must be told where to go on.
@@ -80,6 +83,7 @@ impl KafkaInbox {
             leaving: BTreeSet::new(),
             orphans: BTreeSet::new(),
             orphaned: false,
+            replacing: false,
             expelled: false,
             misled: false,
             replaced: None,
@@ -158,13 +162,23 @@ impl KafkaInbox {
         Ok(())
     }
 
-    /// Joins with a new consumer. What the old one had is lost.
+    /// Has a new consumer join. What the old one had is lost.
     fn replace(&mut self) -> Result<(), Error> {
         self.orphans.extend(self.reader.partitions().cloned());
         self.orphans.extend(self.coming.iter().cloned());
-        self.part();
-        self.orphaned = !self.leaving.is_empty();
-        self.client = Client::join(&self.kafka, &self.settings, self.protocol, &self.reader)?;
+        self.orphans.retain(|orphan| !self.leaving.contains(orphan));
+        self.misled = false;
+        self.replacing = true;
+        self.renew()
+    }
+
+    /// Joins with a new consumer, once nobody has a partition of the old one.
+    fn renew(&mut self) -> Result<(), Error> {
+        if self.replacing && self.orphans.is_empty() && self.leaving.is_empty() {
+            self.part();
+            self.client = Client::join(&self.kafka, &self.settings, self.protocol, &self.reader)?;
+            self.replacing = false;
+        }
         Ok(())
     }
 
@@ -187,6 +201,9 @@ impl KafkaInbox {
             self.leaving = std::mem::take(&mut self.orphans);
             self.orphaned = true;
             return Ok(Some(Event::Lost(self.leaving.iter().cloned().collect())));
+        }
+        if self.replacing {
+            return Ok(None);
         }
         let Some(rebalance) = self.client.consumer.context().next_rebalance() else {
             return Ok(None);
@@ -286,19 +303,24 @@ impl Inbox for KafkaInbox {
         let started = Instant::now();
         loop {
             self.reader.wake.reset();
-            self.serve()?;
-            self.listen()?;
-            self.realign(&[])?;
+            self.renew()?;
+            if !self.replacing {
+                self.serve()?;
+                self.listen()?;
+                self.realign(&[])?;
+            }
             if let Some(event) = self.rebalance()? {
                 return Ok(Some(event));
             }
-            match self.reader.poll()? {
+            match if self.replacing { None } else { self.reader.poll()? } {
                 Some(Came::Event(event)) => return Ok(Some(event)),
                 Some(Came::OutOfRange(partition, position)) => {
-                    self.missing(&partition, position)?;
                     // The client has stopped the partition, and takes no seek any more. A new one begins where
-                    // `resolve` says.
-                    self.replace()?;
+                    // `resolve` says, which asks again what was not answered here.
+                    match self.missing(&partition, position) {
+                        Ok(_) | Err(Error::Retriable(_)) => self.replace()?,
+                        Err(error) => return Err(error),
+                    }
                     continue;
                 }
                 None => {}
@@ -314,6 +336,9 @@ impl Inbox for KafkaInbox {
         &mut self,
         partitions: &[(TopicPartition, Option<Position>)],
     ) -> Result<Vec<(TopicPartition, Position)>, Error> {
+        if self.replacing {
+            return Err(Error::Retriable("the group is about to be joined anew".into()));
+        }
         let begins = self.resolve(partitions)?;
         let client = self.client.consumer.client().native_ptr();
         let (again, new): (Vec<_>, Vec<_>) =
