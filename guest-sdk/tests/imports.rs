@@ -61,4 +61,5 @@ fn a_component_imports_what_it_uses() {
     check("settle", &["log"]);
     check("running-total", &["log", "state"]);
     check("reminders", &["log", "timers"]);
+    check("fraud", &["aggregates", "log", "state"]);
 }

@@ -8,6 +8,7 @@ use std::{
 };
 
 use tidemill::{
+    aggregate::{self, Emit, KeyFormat, Spec, Windows},
     guest::{
         Binding, Component, Engine, EngineSettings, Fault, Instance, InstanceSettings, Invoke,
         Limits, Scope, ScopeEntry, encode,
@@ -28,16 +29,18 @@ fn raw() -> &'static Component {
 
 /// One function with a state of its own: partition 0 of 4.
 struct Raw {
+    index: u32,
+    bindings: Arc<[Option<Binding>]>,
     instance: Instance,
     scope: Scope,
     _database: Database,
     _folder: tempfile::TempDir,
 }
 
-fn instance() -> Instance {
+fn instance(index: u32) -> Instance {
     let settings = InstanceSettings {
         name: "raw".into(),
-        index: 0,
+        index,
         config: "{}".into(),
         limits: Limits {
             time: Duration::from_millis(300),
@@ -50,8 +53,46 @@ fn instance() -> Instance {
     Instance::new(raw(), &settings).unwrap()
 }
 
+fn aggregated(windows: Option<Windows>, compute: &[(&str, &str)]) -> Arc<Spec> {
+    let parsed = compute
+        .iter()
+        .map(|(name, text)| (*name, tidemill_aggregates::Aggregate::parse(text).unwrap()));
+    Arc::new(Spec {
+        windows,
+        grace: Duration::from_secs(10),
+        retention: Duration::from_secs(3600),
+        emit: Emit::Changes { every_update: false },
+        idle: None,
+        key_format: KeyFormat::Plain,
+        compute: Arc::new(tidemill_aggregates::Compute::new(parsed).unwrap()),
+    })
+}
+
 impl Raw {
     fn new() -> Self {
+        let bindings = [
+            Some(Binding::Store(0)),
+            Some(Binding::Store(1)),
+            Some(Binding::Store(2)),
+            Some(Binding::Table(3)),
+            Some(Binding::Timer(0)),
+            None,
+        ];
+        Raw::bound(0, bindings.into())
+    }
+
+    /// The function that feeds aggregates: slot 0 reads `sum`, `n` and `sum`, slot 2 nothing.
+    fn feeding() -> Self {
+        let bindings = [
+            Some(Binding::Aggregate(4)),
+            Some(Binding::Store(2)),
+            Some(Binding::Aggregate(5)),
+            None,
+        ];
+        Raw::bound(3, bindings.into())
+    }
+
+    fn bound(index: u32, bindings: Arc<[Option<Binding>]>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let database =
             Database::open(folder.path(), DatabaseSettings { memory_bytes: 8 << 20 }).unwrap();
@@ -67,12 +108,14 @@ impl Raw {
             spec("map", Kind::Map),
             spec("counter", Kind::Counter),
             spec("users", Kind::Table),
+            spec("windows", Kind::Window),
+            spec("silent", Kind::Window),
             spec("meta", Kind::Meta),
         ];
         let timers: Vec<Arc<str>> = vec!["raw.due".into()];
         let key = TaskKey { app: "app".into(), part: "raw".into(), partition: 0 };
         let lease = database.lease(&key).unwrap();
-        let mut state = TaskState::open(&database, lease, &stores, &timers, &[0; 5]).unwrap();
+        let mut state = TaskState::open(&database, lease, &stores, &timers, &[0; 7]).unwrap();
         let mut rows = Records::new();
         for offset in 0..10 {
             let key = format!("u{offset}");
@@ -86,8 +129,17 @@ impl Raw {
         }
         state.restore(3, "id", &rows, Position(10), Timestamp(0)).unwrap();
         state.live().unwrap();
+        let engine = |store, windows, compute: &[(&str, &str)]| {
+            Some(Box::new(aggregate::Engine::new(store, &aggregated(windows, compute))))
+        };
+        let minute = Windows::Tumbling { size: Duration::from_secs(60) };
+        let mut engines: Vec<Option<Box<aggregate::Engine>>> = (0..4).map(|_| None).collect();
+        engines.push(engine(4, Some(minute), &[("n", "count()"), ("sum", "sum(v)")]));
+        engines.push(engine(5, None, &[("n", "count()")]));
         let scope = Scope::new(Box::new(state), stores, timers, Partition(0), 4);
-        Raw { instance: instance(), scope, _database: database, _folder: folder }
+        let scope = scope.with_engines(engines);
+        let instance = instance(index);
+        Raw { index, bindings, instance, scope, _database: database, _folder: folder }
     }
 
     /// Calls it with these commands, all under one key, a millisecond apart. Answers what it sent, and the entry it
@@ -101,18 +153,20 @@ impl Raw {
         key: Option<&str>,
         commands: &[&str],
     ) -> Result<Vec<String>, (Option<u32>, Fault)> {
-        let bindings: Arc<[Option<Binding>]> = Arc::new([
-            Some(Binding::Store(0)),
-            Some(Binding::Store(1)),
-            Some(Binding::Store(2)),
-            Some(Binding::Table(3)),
-            Some(Binding::Timer(0)),
-            None,
-        ]);
+        let commands: Vec<_> = (0..).zip(commands.iter().copied()).collect();
+        self.ask_at(key, &commands)
+    }
+
+    /// And at these times.
+    fn ask_at(
+        &mut self,
+        key: Option<&str>,
+        commands: &[(i64, &str)],
+    ) -> Result<Vec<String>, (Option<u32>, Fault)> {
         let key = key.map(str::as_bytes);
         let mut batch = BatchWriter::new();
         batch.origin(Origin { topic: "t", partition: 0 });
-        for (timestamp, value) in (0..).zip(commands) {
+        for (timestamp, value) in commands.iter().copied() {
             batch.entry(&Entry {
                 kind: tidemill_layout::Kind::Record,
                 source: 0,
@@ -125,16 +179,14 @@ impl Raw {
                 headers: Headers::EMPTY,
             });
         }
-        let rows = 0..u32::try_from(commands.len()).unwrap();
+        let times = || commands.iter().map(|(time, _)| Timestamp(*time));
         self.scope.state_mut().unwrap().begin();
-        self.scope.begin(rows.clone().map(|row| Timestamp(row.into())));
-        self.scope.load(
-            &bindings,
-            rows.map(|row| ScopeEntry { row, timestamp: Timestamp(row.into()), key, fired: false }),
-        );
+        self.scope.begin(times());
+        let entry = |(row, timestamp)| ScopeEntry { row, timestamp, key, fired: false };
+        self.scope.load(&self.bindings, (0..).zip(times()).map(entry));
         let answer = self.instance.invoke(batch.finish(), &mut self.scope);
         let answer = answer.map_err(|fault| {
-            self.instance = instance();
+            self.instance = instance(self.index);
             (self.scope.take_culprit(), fault)
         })?;
         let outcome = Outcome::parse(&answer, batch.entries()).unwrap();
@@ -266,9 +318,86 @@ fn what_is_wrong_ends_the_call_and_names_the_entry() {
     ] {
         assert_eq!(raw.ask_as(key, commands), Err(expected), "{commands:?}");
         // What the call wrote is still there for the task to undo, and the state is whole.
-        raw.scope.state_mut().unwrap().keep(0);
+        raw.scope.keep(0);
         assert_eq!(raw.ask(&["count 2 ."]).unwrap(), ["0"], "{commands:?}");
     }
+}
+
+#[test]
+fn rows_go_into_windows_and_the_columns_that_are_read_come_out() {
+    let mut raw = Raw::feeding();
+    let answers = raw.ask_at(
+        Some("k"),
+        &[
+            (1_000, r#"row-add 0 . {"v":5}; windows 0 ."#),
+            (59_000, r#"row-add 0 . {"w":7,"v":-2}; row-add 0 . null; row-add 0 . {"v":null}"#),
+            (61_000, r#"windows 0 .; row-add 0 . {"v":1}; row-add 2 . {}; windows 2 ."#),
+            (69_000, r#"row-add 0 . {"v":100}"#),
+            (5_000, r#"row-add 0 . {"v":10}"#),
+            (70_000, r#"row-add 0 . {"v":0}"#),
+            (5_000, r#"row-add 0 . {"v":10}; windows 0 ."#),
+        ],
+    );
+    assert_eq!(
+        answers.unwrap(),
+        [
+            "[0,60000] [5,1,5], [0,60000] [5,1,5]",
+            "[0,60000] [3,2,3], [0,60000] [3,3,3], [0,60000] [3,4,3]",
+            ", [60000,120000] [1,1,1], [0,9223372036854775807] [], [0,9223372036854775807] []",
+            "[60000,120000] [101,2,101]",
+            "[0,60000] [13,5,13]",
+            "[60000,120000] [101,3,101]",
+            "late, ",
+        ]
+    );
+    let other = raw.ask_at(Some("other"), &[(70_000, r#"row-add 0 . {"v":1}"#)]);
+    assert_eq!(other.unwrap(), ["[60000,120000] [1,1,1]"]);
+}
+
+#[test]
+fn rows_are_undone_with_their_row_of_the_turn() {
+    let mut raw = Raw::feeding();
+    let first = [(1_000, r#"row-add 0 . {"v":1}"#), (80_000, r#"row-add 0 . {"v":2}"#)];
+    assert_eq!(raw.ask_at(Some("k"), &first).unwrap()[1], "[60000,120000] [2,1,2]");
+    raw.scope.keep(1);
+    // Time went back as well, so that it is not late.
+    let again = raw.ask_at(Some("k"), &[(2_000, r#"row-add 0 . {"v":3}"#)]);
+    assert_eq!(again.unwrap(), ["[0,60000] [4,2,4]"]);
+}
+
+#[test]
+fn a_row_that_is_wrong_ends_the_call_and_names_the_entry() {
+    let mut raw = Raw::feeding();
+    let contract = |what: &str| (None, Fault::Contract { what: what.to_owned() });
+    let right = (1_000, r#"row-add 0 . {"v":1}"#);
+    let refused = |raw: &mut Raw, command: &str| {
+        let refused = raw.ask_at(Some("k"), &[right, (1_000, command)]).unwrap_err();
+        raw.scope.keep(0);
+        let kept = raw.ask_at(Some("k"), &[(1_000, "windows 0 .")]).unwrap();
+        assert_eq!(kept, [""], "{command}");
+        refused
+    };
+    let trap = |raw: &mut Raw, command: &str| match refused(raw, command) {
+        (Some(1), Fault::Trap { message }) => message,
+        other => panic!("{command}: {other:?}"),
+    };
+    assert_eq!(refused(&mut raw, "row-add 1 . {}"), contract("its slot 1 is no aggregate"));
+    assert_eq!(refused(&mut raw, "windows 3 ."), contract("its slot 3 is no aggregate"));
+    assert_eq!(refused(&mut raw, "add 0 . 1"), contract("its slot 0 is no counter"));
+    assert_eq!(
+        refused(&mut raw, "row-add 0 -1 {}"),
+        (None, Fault::Contract { what: "it goes back from entry 1 to 0".to_owned() })
+    );
+    let messages = [
+        r#"row-add 0 . {"v":9223372036854775807}"#,
+        r#"row-add 0 . {"v":"tea"}"#,
+        "row-add 0 . 5",
+        r#"row-add 0 . {"v":}"#,
+    ]
+    .map(|command| trap(&mut raw, command));
+    insta::assert_snapshot!(messages.join("\n"), @"");
+    let without_key = raw.ask_at(None, &[right]).unwrap_err();
+    assert_eq!(without_key, (Some(0), Fault::Reject { reason: "record has no key".to_owned() }));
 }
 
 #[test]
@@ -280,7 +409,7 @@ fn a_loop_of_calls_ends_at_the_limit_of_time() {
 
 #[test]
 fn a_function_without_state_is_told_so() {
-    let mut instance = instance();
+    let mut instance = instance(0);
     let mut batch = BatchWriter::new();
     batch.origin(Origin { topic: "t", partition: 0 });
     batch.entry(&Entry {
@@ -304,6 +433,7 @@ fn what_it_asks_for_is_its_capabilities() {
     assert_eq!(
         raw().imports(),
         [
+            "tidemill:function/aggregates@1.0.0",
             "tidemill:function/state@1.0.0",
             "tidemill:function/tables@1.0.0",
             "tidemill:function/timers@1.0.0"

@@ -26,4 +26,4 @@ pub(super) mod plain {
     });
 }
 
-pub(super) use packed::tidemill::function::{clock, log, random, state, types};
+pub(super) use packed::tidemill::function::{aggregates, clock, log, random, state, types};

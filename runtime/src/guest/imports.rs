@@ -1,4 +1,4 @@
-//! The imports `state`, `tables` and `timers`, linked by hand rather than as generated: a value that a guest passes is
+//! The imports `state`, `tables`, `aggregates` and `timers`, linked by hand rather than as generated: a value that a guest passes is
 //! read where it lies in its memory, without a copy.
 
 use wasmtime::{
@@ -7,8 +7,8 @@ use wasmtime::{
 };
 
 use super::{
-    Fault, MapPage, MapRange,
-    bindings::state,
+    Fault, MapPage, MapRange, Window,
+    bindings::{aggregates, state},
     context::Context,
     scope::{Inner, no_state},
 };
@@ -16,11 +16,12 @@ use super::{
 type Bytes = WasmList<u8>;
 type Caller<'a> = StoreContextMut<'a, Context>;
 
-/// Offers all three.
+/// Offers all of them.
 pub(super) fn add_to_linker(linker: &mut Linker<Context>) -> wasmtime::Result<()> {
     values(linker)?;
     maps(linker)?;
     tables(linker)?;
+    aggregates(linker)?;
     timers(linker)
 }
 
@@ -86,6 +87,24 @@ fn tables(linker: &mut Linker<Context>) -> wasmtime::Result<()> {
     it.func_wrap("lookup", |caller: Caller<'_>, (slot, entry, key): (u32, u32, Bytes)| {
         with(caller, &key, |scope, key| scope.lookup(slot, entry, key))
     })
+}
+
+fn aggregates(linker: &mut Linker<Context>) -> wasmtime::Result<()> {
+    let mut it = linker.instance("tidemill:function/aggregates@1.0.0")?;
+    it.func_wrap("add", |caller: Caller<'_>, (slot, entry, row): (u32, u32, Bytes)| {
+        with(caller, &row, |scope, row| Ok(scope.add_row(slot, entry, row)?.map(window)))
+    })?;
+    it.func_wrap("all", |caller: Caller<'_>, (slot, entry): (u32, u32)| {
+        call(caller, |scope| {
+            let windows = scope.windows(slot, entry)?;
+            Ok(windows.into_iter().map(window).collect::<Vec<_>>())
+        })
+    })
+}
+
+fn window(window: Window) -> aggregates::Window {
+    let (start, end) = (window.start.millis(), window.end.millis());
+    aggregates::Window { start, end, columns: window.columns }
 }
 
 fn timers(linker: &mut Linker<Context>) -> wasmtime::Result<()> {

@@ -8,7 +8,7 @@ use wasmtime::{
 };
 
 use super::{
-    Component, Engine, Fault, Invoke, Scope, World, bindings::types, context::Context,
+    Component, Engine, Fault, Invoke, Scope, Slot, World, bindings::types, context::Context,
     engine::TICK, plain as plain_world,
 };
 use crate::clock::Clock;
@@ -60,6 +60,8 @@ pub struct Instance {
     exports: Exports,
     index: u32,
     limits: Limits,
+    /// By slot, the columns that are read of an aggregate.
+    columns: Arc<[Vec<String>]>,
 }
 
 impl Instance {
@@ -84,7 +86,10 @@ impl Instance {
         let exports = Exports::find(&live, &mut store).map_err(|what| Fault::Contract { what })?;
         let answer = exports.init(&mut store, settings.index, &settings.config);
         match answer.map_err(|error| fault(&mut store, &error, &limits))? {
-            Ok(()) => Ok(Instance { store, exports, index: settings.index, limits }),
+            Ok(()) => {
+                let columns = columns(component, settings.index);
+                Ok(Instance { store, exports, index: settings.index, limits, columns })
+            }
             Err(message) => {
                 Err(Fault::Init { message: message.chars().take(limits.log_line_bytes).collect() })
             }
@@ -97,7 +102,7 @@ impl Invoke for Instance {
         arm(&mut self.store, self.limits.time);
         let mut lent = scope.lend();
         if let Some(lent) = &mut lent {
-            lent.limit(self.limits.output_bytes);
+            lent.serve(self.limits.output_bytes, &self.columns);
         }
         self.store.data_mut().scope = lent;
         let answer = match &self.exports {
@@ -111,6 +116,14 @@ impl Invoke for Instance {
         scope.take_back(self.store.data_mut().scope.take());
         answer.map_err(|error| fault(&mut self.store, &error, &self.limits))
     }
+}
+
+/// What a function says it reads of aggregates.
+fn columns(component: &Component, index: u32) -> Arc<[Vec<String>]> {
+    let description = component.descriptions().get(index as usize);
+    let slots = description.map_or(&[][..], |description| &description.slots);
+    let names = |slot: &Slot| slot.columns.iter().map(|column| column.name.clone()).collect();
+    slots.iter().map(names).collect()
 }
 
 /// A store with limits, armed for one call.

@@ -28,7 +28,7 @@ pub use description::{Attribute, Description, Role, Shape, Slot, Source};
 pub use encode::encode;
 pub use engine::{Engine, EngineSettings};
 pub use instance::{Instance, InstanceSettings, Limits};
-pub use scope::{MapPage, MapRange, Scope, ScopeEntry};
+pub use scope::{MapPage, MapRange, Scope, ScopeEntry, Window};
 
 /// What a slot of a function's description stands for in its task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -105,7 +105,7 @@ fn write_records(arguments: &Arguments, output: &mut impl Write) -> io::Result<(
         Topic::Stocktrade => {
             let has_user = |number| arguments.without_user.is_none_or(|every| number % every != 0);
             let made =
-                (1..).zip(trades).map(|(number, trade)| (None, trade.as_made(has_user(number))));
+                (1..).zip(trades).map(|(number, trade)| (None, trade.made_by(has_user(number))));
             write_lines(arguments, u64::MAX, made, output)
         }
         Topic::UserTrades => {

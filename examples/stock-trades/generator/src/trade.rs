@@ -30,7 +30,7 @@ pub struct Trade {
 
 impl Trade {
     /// As it is made, by a user or nobody, before anyone looks the user up.
-    pub fn as_made(self, has_user: bool) -> Self {
+    pub fn made_by(self, has_user: bool) -> Self {
         Self { userid: self.userid.filter(|_| has_user), regionid: None, ..self }
     }
 }

@@ -5,7 +5,7 @@ use std::{fmt::Write as _, time::Duration};
 use serde_json::json;
 
 use super::Built;
-use crate::guest::{Capability, Description, Role, Shape, Slot};
+use crate::guest::{Attribute, Capability, Description, Role, Shape, Slot};
 
 /// `41 kB`, as file managers show it.
 pub fn bytes(count: usize) -> String {
@@ -59,8 +59,12 @@ fn function(text: &mut String, description: &Description) {
         let key =
             if source.key.is_empty() { String::new() } else { format!(", key {}", source.key) };
         let shape = match source.shape {
-            Shape::Plain => String::new(),
-            other => format!(", {other:?}").to_lowercase(),
+            Shape::Plain => "",
+            Shape::JoinedInner => ", a row of an inner join",
+            Shape::JoinedLeft => ", a row of a left join",
+            Shape::JoinedRight => ", a row of a right join",
+            Shape::JoinedFull => ", a row of a full join",
+            Shape::Windowed => ", a window's result",
         };
         let _ = writeln!(text, "  input   {name}{}{key}{shape}", source.value);
     }
@@ -75,6 +79,14 @@ fn slot_facts(slot: &Slot) -> String {
         Role::Counter => facts.push_str(": counter"),
         Role::Map => {
             let _ = write!(facts, ": map of {} to {}", slot.key, slot.value);
+        }
+        Role::Aggregate => {
+            let column = |column: &Attribute| format!("{} {}", column.name, column.value);
+            let columns: Vec<_> = slot.columns.iter().map(column).collect();
+            facts.push_str(": aggregate");
+            if !columns.is_empty() {
+                let _ = write!(facts, ", reads {}", columns.join(", "));
+            }
         }
         _ if slot.value.is_empty() => {}
         _ => {

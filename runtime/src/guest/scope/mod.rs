@@ -8,6 +8,7 @@
 //! Everything a guest passes is checked here. What is wrong is a [`Fault`] that ends the call; where it is one entry's
 //! doing, [`Scope::take_culprit`] says which.
 
+mod aggregates;
 mod checks;
 mod state;
 mod tables;
@@ -15,16 +16,19 @@ mod timers;
 
 use std::{ops::Range, sync::Arc};
 
+pub use aggregates::Window;
 pub use state::{MapPage, MapRange};
 
 pub(super) use checks::no_state;
 
 use super::{Binding, Fault};
 use crate::{
+    aggregate::Engine,
     record::{Partition, Timestamp},
     store::{self, Due, StoreSpec, TaskState},
 };
 use checks::WRITTEN_BYTES_MAX;
+use tidemill_aggregates::Value;
 
 /// The state of a task as its functions see it; nothing where the task keeps none.
 #[derive(Default)]
@@ -36,6 +40,8 @@ pub struct Scope {
 pub(super) struct Inner {
     state: Box<TaskState>,
     stores: Vec<StoreSpec>,
+    /// By store, of those that are aggregates.
+    engines: Vec<Option<Box<Engine>>>,
     /// The names of the timers, by number.
     timers: Vec<Arc<str>>,
     partition: Partition,
@@ -47,6 +53,10 @@ pub(super) struct Inner {
     /// Rows from here on are not to be handled in this turn: a timer falls due before.
     cut: Option<u32>,
     bindings: Arc<[Option<Binding>]>,
+    /// By slot, the columns that code reads of an aggregate; empty where it is not known which.
+    columns: Arc<[Vec<String>]>,
+    /// Memory for the columns of a row.
+    row: Vec<Value>,
     value_bytes_max: usize,
     /// In this turn.
     written_bytes: usize,
@@ -70,10 +80,11 @@ struct Firing {
     key: Vec<u8>,
 }
 
-/// An entry of the call: its row, its key, and whether it is the timer of its row.
+/// An entry of the call: its row, its time, its key, and whether it is the timer of its row.
 #[derive(Debug, Clone)]
 struct Place {
     row: u32,
+    timestamp: Timestamp,
     key: Option<Range<usize>>,
     fired: bool,
 }
@@ -103,6 +114,7 @@ impl Scope {
         let inner = Inner {
             state,
             stores,
+            engines: Vec::new(),
             timers,
             partition,
             partitions,
@@ -110,6 +122,8 @@ impl Scope {
             fired: Vec::new(),
             cut: None,
             bindings: Arc::default(),
+            columns: Arc::default(),
+            row: Vec::new(),
             value_bytes_max: usize::MAX,
             written_bytes: 0,
             entries: Vec::new(),
@@ -120,6 +134,15 @@ impl Scope {
             broken: None,
         };
         Scope { inner: Some(Box::new(inner)) }
+    }
+
+    /// And with the engines of the aggregates among its stores, by store.
+    #[must_use]
+    pub fn with_engines(mut self, engines: Vec<Option<Box<Engine>>>) -> Self {
+        if let Some(inner) = &mut self.inner {
+            inner.engines = engines;
+        }
+        self
     }
 
     /// The task's state.
@@ -136,7 +159,23 @@ impl Scope {
     pub fn keep(&mut self, rows: u32) {
         if let Some(inner) = &mut self.inner {
             inner.state.keep(rows);
+            inner.engines.iter_mut().flatten().for_each(|engine| engine.keep(rows));
         }
+    }
+
+    /// The engine of an aggregate, and the state that it works on.
+    pub fn engine(&mut self, store: usize) -> Option<(&mut Engine, &mut TaskState)> {
+        let inner = self.inner.as_deref_mut()?;
+        let engine = inner.engines.get_mut(store)?.as_deref_mut()?;
+        Some((engine, &mut inner.state))
+    }
+
+    /// The engines of all aggregates.
+    pub fn engines(&mut self) -> impl Iterator<Item = &mut Engine> {
+        self.inner
+            .iter_mut()
+            .flat_map(|inner| inner.engines.iter_mut().flatten())
+            .map(|it| &mut **it)
     }
 
     /// Gives the state away.
@@ -186,7 +225,12 @@ impl Scope {
             let start = inner.keys.len();
             inner.keys.extend_from_slice(entry.key.unwrap_or_default());
             let key = entry.key.map(|_| start..inner.keys.len());
-            inner.entries.push(Place { row: entry.row, key, fired: entry.fired });
+            inner.entries.push(Place {
+                row: entry.row,
+                timestamp: entry.timestamp,
+                key,
+                fired: entry.fired,
+            });
         }
     }
 
@@ -248,11 +292,16 @@ impl Inner {
     fn begin(&mut self) {
         self.at.clear();
         self.fired.clear();
+        self.engines.iter_mut().flatten().for_each(|engine| engine.begin());
         self.written_bytes = 0;
         self.cut = None;
     }
 
-    pub(super) fn limit(&mut self, value_bytes_max: usize) {
+    /// What holds for the function that is called: how long a value may be, and which columns it reads of aggregates.
+    pub(super) fn serve(&mut self, value_bytes_max: usize, columns: &Arc<[Vec<String>]>) {
         self.value_bytes_max = value_bytes_max;
+        if !Arc::ptr_eq(&self.columns, columns) {
+            self.columns = Arc::clone(columns);
+        }
     }
 }

@@ -14,8 +14,8 @@ mod component {
     use crate::bindings::{
         self, Guest,
         tidemill::function::{
-            state, tables, timers,
-            types::{Description, Role, Shape, Slot, Source},
+            aggregates, state, tables, timers,
+            types::{Attribute, Description, Role, Shape, Slot, Source},
         },
     };
     use std::cell::{Cell, RefCell};
@@ -56,6 +56,15 @@ mod component {
                 function("raw", &all),
                 function("count", &few),
                 function("keep", &[("value", Role::Value), ("out", Role::Output)]),
+                function(
+                    "feed",
+                    &[
+                        ("windows", Role::Aggregate),
+                        ("counter", Role::Counter),
+                        ("silent", Role::Aggregate),
+                        ("out", Role::Output),
+                    ],
+                ),
             ]
         }
 
@@ -73,7 +82,7 @@ mod component {
                     let entry = entry.expect("an entry");
                     let value = entry.value.unwrap_or_default();
                     let answer = match index {
-                        0 => run(std::str::from_utf8(value).expect("text"), at).into_bytes(),
+                        0 | 3 => run(std::str::from_utf8(value).expect("text"), at).into_bytes(),
                         1 => state::add(0, at, 1).to_le_bytes().to_vec(),
                         _ => {
                             let before = state::get(0, at).unwrap_or_default();
@@ -104,9 +113,16 @@ mod component {
             value: "bytes".to_owned(),
             rekeys: false,
             required: false,
-            columns: Vec::new(),
+            columns: match name {
+                "windows" => ["sum", "n", "sum"].map(column).to_vec(),
+                _ => Vec::new(),
+            },
             attributes: Vec::new(),
         }
+    }
+
+    fn column(name: &str) -> Attribute {
+        Attribute { name: name.to_owned(), value: "json".to_owned() }
     }
 
     fn run(commands: &str, own: u32) -> String {
@@ -164,6 +180,17 @@ mod component {
                         Ok(row) => text(row),
                         Err(error) => error,
                     },
+                    "row-add" => window(aggregates::add(slot, entry, word().as_bytes())),
+                    "rows-add" => {
+                        for _ in 0..number(word()) {
+                            aggregates::add(slot, entry, b"{}");
+                        }
+                        String::new()
+                    }
+                    "windows" => {
+                        let all = aggregates::all(slot, entry).into_iter();
+                        all.map(|it| window(Some(it))).collect::<Vec<_>>().join(" ")
+                    }
                     "timer" => format!("{:?}", timers::get(slot, entry)),
                     "timer-set" => {
                         let due = word().parse().expect("a time");
@@ -178,6 +205,16 @@ mod component {
             })
             .collect();
         answers.join(", ")
+    }
+
+    fn window(window: Option<aggregates::Window>) -> String {
+        match window {
+            Some(window) => {
+                let columns = String::from_utf8_lossy(&window.columns).into_owned();
+                format!("[{},{}] {columns}", window.start, window.end)
+            }
+            None => "late".to_owned(),
+        }
     }
 
     fn done((): ()) -> String {
