@@ -170,6 +170,11 @@ impl Scope {
         Some((engine, &mut inner.state))
     }
 
+    /// The engine of an aggregate.
+    pub fn engine_at(&self, store: usize) -> Option<&Engine> {
+        self.inner.as_ref()?.engines.get(store)?.as_deref()
+    }
+
     /// The engines of all aggregates.
     pub fn engines(&mut self) -> impl Iterator<Item = &mut Engine> {
         self.inner
