@@ -3,7 +3,9 @@
 mod filter;
 mod function;
 mod host;
+mod join;
 
 pub use filter::Filter;
 pub use function::{Called, Cost, Entry, Function, OutputCheck, Reason, Tally};
 pub use host::{Arrival, Ask, Due, Host, Out, Sent};
+pub use join::Join;
