@@ -14,6 +14,7 @@ use prometheus::{
 
 const APP: &[&str] = &["app"];
 const FUNCTION: &[&str] = &["app", "function"];
+const OPERATOR: &[&str] = &["app", "operator"];
 const FAULT: &[&str] = &["app", "function", "kind"];
 
 /// Seconds: a commit takes some milliseconds on a broker nearby, and no longer than the transaction time-out. Close
@@ -36,6 +37,8 @@ struct Families {
     bytes_out: IntCounterVec,
     invocations: IntCounterVec,
     guest_seconds: CounterVec,
+    late: IntCounterVec,
+    operator_seconds: CounterVec,
     faults: IntCounterVec,
     retries: IntCounterVec,
     dead_letters: IntCounterVec,
@@ -86,12 +89,12 @@ impl Metrics {
             records_in: counter(
                 "tidemill_function_records_in_total",
                 FUNCTION,
-                "Records a function handled; a record that is tried again counts once.",
+                "Records a function, or another step of the app by its name, handled; one that is tried again counts once.",
             ),
             records_out: counter(
                 "tidemill_function_records_out_total",
                 FUNCTION,
-                "Records a function emitted, to topics and to other functions.",
+                "Records a function, or another step of the app by its name, emitted, to topics and to other steps.",
             ),
             bytes_in: counter(
                 "tidemill_function_bytes_in_total",
@@ -112,6 +115,17 @@ impl Metrics {
                 "tidemill_function_guest_seconds_total",
                 FUNCTION,
                 "Time spent in the function's code.",
+            ),
+            late: counter(
+                "tidemill_operator_late_records_total",
+                OPERATOR,
+                "Records that came too late for every window of a store, or of a join; they go to the late topic where \
+                 there is one.",
+            ),
+            operator_seconds: seconds(
+                "tidemill_operator_seconds_total",
+                OPERATOR,
+                "Time spent in what the host does itself: stores that it aggregates, joins, re-keying.",
             ),
             faults: counter(
                 "tidemill_function_faults_total",
@@ -261,6 +275,15 @@ impl AppMetrics {
             }),
             retries: families.retries.with_label_values(labels),
             dead_letters: families.dead_letters.with_label_values(labels),
+        }
+    }
+
+    /// The series of one of the app's steps that the host does itself.
+    pub fn operator(&self, operator: &str) -> OperatorMetrics {
+        let labels = &[self.app.as_str(), operator];
+        OperatorMetrics {
+            late: self.families.late.with_label_values(labels),
+            seconds: self.families.operator_seconds.with_label_values(labels),
         }
     }
 
@@ -435,6 +458,15 @@ pub struct FunctionMetrics {
     /// Records written to its dead-letter topic.
     pub dead_letters: IntCounter,
     faults: [IntCounter; FAULT_KINDS],
+}
+
+/// The further series of a step that the host does itself.
+#[derive(Debug, Clone)]
+pub struct OperatorMetrics {
+    /// Records that came too late for it.
+    pub late: IntCounter,
+    /// Time it took.
+    pub seconds: Counter,
 }
 
 impl FunctionMetrics {

@@ -117,8 +117,11 @@ impl Runner {
                     return Ended::Stopped;
                 }
                 Ok(Command::Swap(code)) => {
-                    worker.swap(&code);
                     self.code = code;
+                    if let Err(error) = worker.swap(&self.code) {
+                        worker.abandon();
+                        return ended(error);
+                    }
                 }
                 Ok(Command::Resume) => worker.resume(),
                 Err(TryRecvError::Empty) => {}

@@ -7,6 +7,7 @@
 use std::{collections::VecDeque, rc::Rc};
 
 use crate::{
+    operator,
     record::{Position, Record, Records, Timestamp},
     topology::EventTime,
 };
@@ -63,6 +64,8 @@ pub(super) struct Row {
 pub(super) struct Chunk {
     pub(super) blocks: Vec<Rc<Records>>,
     pub(super) rows: Vec<Row>,
+    /// By row, where the rows are results of a node: which.
+    pub(super) dues: Vec<operator::Due>,
 }
 
 impl Chunk {
@@ -169,6 +172,7 @@ impl Buffer {
         Chunk {
             blocks: vec![Rc::clone(&block.records)],
             rows: vec![Row { from: From::Input(input), block: 0, index: block.next, time }],
+            dues: Vec::new(),
         }
     }
 
@@ -319,7 +323,7 @@ mod tests {
         (0..chunk.rows.len())
             .map(|row| match chunk.rows[row].from {
                 From::Input(input) => (input, chunk.record(row).offset.0),
-                From::Timer(timer) => panic!("timer {timer} in a buffer"),
+                other => panic!("{other:?} in a buffer"),
             })
             .collect()
     }

@@ -14,9 +14,12 @@ pub struct Effects {
     pub(super) chunk: Chunk,
     pub(super) bytes: Vec<u8>,
     pub(super) outputs: Vec<Output>,
+    pub(super) late: Vec<Late>,
+    /// By row, where the rows are results: what they read as, as far as they were sent.
+    pub(super) readings: Vec<Option<Reading>>,
     /// Positions behind the records that are handled with this: by input.
     pub positions: Vec<(usize, Position)>,
-    /// Rows handled: source records, or timers that fired.
+    /// Rows handled: source records, timers that fired, or results of a node.
     pub handled: usize,
 }
 
@@ -24,8 +27,28 @@ pub struct Effects {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Output {
     pub(super) row: u32,
+    /// A record that came too late for a node, on its way to the late topic.
+    pub(super) late: bool,
     pub(super) topic: usize,
     pub(super) partition: Option<u32>,
+    pub(super) timestamp: Timestamp,
+    pub(super) key: Span,
+    pub(super) value: Span,
+    pub(super) headers: Span,
+}
+
+/// A record that came too late for a node.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Late {
+    pub(super) row: u32,
+    pub(super) node: usize,
+    pub(super) key: Span,
+    pub(super) value: Span,
+}
+
+/// What a result reads as.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Reading {
     pub(super) timestamp: Timestamp,
     pub(super) key: Span,
     pub(super) value: Span,
@@ -62,6 +85,19 @@ pub struct OutputRecord<'a> {
     pub timestamp: Timestamp,
     /// What it came of.
     pub source: Source,
+    /// Whether it came too late for a node, and goes to the late topic as it came.
+    pub late: bool,
+}
+
+/// A record that came too late for a node.
+#[derive(Debug, Clone, Copy)]
+pub struct LateRecord<'a> {
+    /// Index into the sub-topology's nodes.
+    pub node: usize,
+    /// Its key.
+    pub key: Option<&'a [u8]>,
+    /// Its value.
+    pub value: Option<&'a [u8]>,
 }
 
 impl Effects {
@@ -97,10 +133,21 @@ impl Effects {
             headers: Headers::from_encoded(headers.unwrap_or_default()),
             timestamp: output.timestamp,
             source: self.chunk.source(output.row as usize),
+            late: output.late,
         }
     }
 
-    /// Source records handled: none where the rows are timers.
+    /// Records of a handled row that came too late for a node.
+    pub fn late(&self, row: usize) -> impl Iterator<Item = LateRecord<'_>> {
+        let late = self.late.iter().filter(move |late| late.row as usize == row);
+        late.map(|Late { node, key, value, .. }| LateRecord {
+            node: *node,
+            key: resolve(&self.chunk, &self.bytes, *key, |record| record.key),
+            value: resolve(&self.chunk, &self.bytes, *value, |record| record.value),
+        })
+    }
+
+    /// Source records handled: none where the rows are timers or results.
     pub fn records(&self) -> usize {
         if self.chunk.is_fired() { 0 } else { self.handled }
     }
@@ -111,13 +158,28 @@ impl Effects {
     }
 
     /// What is behind the handled rows, where there is something. A timer reads as a record of its key and payload,
-    /// with its due time and offset -1.
+    /// with its due time and offset -1; a result as what it sends.
     pub fn next_source(&self) -> Option<(Source, Record<'_>)> {
         self.chunk.rows.get(self.handled)?;
-        Some((self.chunk.source(self.handled), self.chunk.record(self.handled)))
+        Some((self.chunk.source(self.handled), self.record(self.handled)))
     }
 
-    /// The rows that were handled, each with the range of its outputs. Timers read as in
+    /// What a row reads as.
+    pub(super) fn record(&self, row: usize) -> Record<'_> {
+        let record = self.chunk.record(row);
+        let Some(reading) = self.readings.get(row).copied().flatten() else { return record };
+        let (chunk, bytes) = (&self.chunk, &self.bytes);
+        let headers = resolve(chunk, bytes, reading.headers, |record| Some(record.headers.bytes()));
+        Record {
+            offset: record.offset,
+            timestamp: reading.timestamp,
+            key: resolve(chunk, bytes, reading.key, |record| record.key),
+            value: resolve(chunk, bytes, reading.value, |record| record.value),
+            headers: Headers::from_encoded(headers.unwrap_or_default()),
+        }
+    }
+
+    /// The rows that were handled, each with the range of its outputs. Timers and results read as in
     /// [`next_source`](Self::next_source).
     pub fn sources(&self) -> impl Iterator<Item = (Source, Record<'_>, std::ops::Range<usize>)> {
         let mut next = 0;
@@ -126,7 +188,7 @@ impl Effects {
             while self.outputs.get(next).is_some_and(|output| output.row as usize == row) {
                 next += 1;
             }
-            (self.chunk.source(row), self.chunk.record(row), start..next)
+            (self.chunk.source(row), self.record(row), start..next)
         })
     }
 }
@@ -144,7 +206,7 @@ pub(super) fn resolve<'a>(
     }
 }
 
-/// A record, or a timer, that failed, for logs, status and views.
+/// A record, a timer, or a result that failed, for logs, status and views.
 #[derive(Debug, Clone)]
 pub struct Failed {
     /// Index into the sub-topology's nodes.

@@ -12,6 +12,7 @@
 
 use crate::{
     guest::Fault,
+    operator,
     record::{HeadersWriter, Timestamp},
     store,
     topology::Node,
@@ -27,10 +28,12 @@ use super::{
 /// Tries of a function with outside grants where the manifest says nothing.
 const RETRIES_WITH_GRANTS: u32 = 3;
 
-/// The record, or timer, at the head that failed and is tried again.
+/// A row that failed and is tried again before any other: a record at its head, a timer, or a result.
 #[derive(Debug)]
 pub(super) struct Suspect {
     pub(super) source: Source,
+    /// Where it is a result: of which node, and which.
+    pub(super) result: Option<(usize, operator::Due)>,
     pub(super) attempts: u32,
     pub(super) not_before: Timestamp,
 }
@@ -47,37 +50,53 @@ impl Task {
         now: Timestamp,
     ) -> Result<Failed, store::Error> {
         let source = effects.chunk.source(stop.row);
-        let timestamp = effects.chunk.record(stop.row).timestamp;
-        let before = self.suspect.take().filter(|suspect| suspect.source == source);
+        let timestamp = effects.record(stop.row).timestamp;
+        let before = self.suspects.pop_if(|suspect| suspect.source == source);
         let attempts = before.map_or(0, |suspect| suspect.attempts) + 1;
         let node = &self.part.nodes[stop.node];
-        let verdict = verdict(node, &stop.reason, attempts, now);
+        let result = match effects.chunk.rows[stop.row].from {
+            From::Result(node) => Some((node, effects.chunk.dues[stop.row].clone())),
+            From::Input(_) | From::Timer(_) => None,
+        };
+        let mut verdict = verdict(node, &stop.reason, attempts, now);
+        if verdict == Verdict::DeadLetter && !self.bury(&stop, effects, attempts)? {
+            verdict = Verdict::Pause;
+        }
         match verdict {
-            Verdict::DeadLetter => self.bury(&stop, effects, attempts)?,
+            Verdict::DeadLetter => {}
             Verdict::Again => {
                 self.operators[stop.node].renew();
-                self.suspect = Some(Suspect { source, attempts, not_before: now });
+                self.suspects.push(Suspect { source, result, attempts, not_before: now });
             }
             Verdict::Wait(not_before) => {
-                self.suspect = Some(Suspect { source, attempts, not_before });
+                self.suspects.push(Suspect { source, result, attempts, not_before });
             }
-            Verdict::Pause => self.paused = Some(format!("`{}`: {}", node.name, stop.reason)),
+            Verdict::Pause => {
+                let node = &self.part.nodes[stop.node];
+                self.paused = Some(format!("`{}`: {}", node.name, stop.reason));
+                if result.is_some() {
+                    // Not to be gone past by others of its kind either.
+                    self.suspects.push(Suspect { source, result, attempts, not_before: now });
+                }
+            }
         }
         let (node, reason) = (stop.node, stop.reason);
         Ok(Failed { node, source, timestamp, attempts, reason, verdict })
     }
 
-    /// The dead letter: the source record as it came, or the timer's key and payload, and why in headers with the
-    /// names of KIP-1034.
+    /// The dead letter: the source record as it came, the timer's key and payload, or the result as it was sent, and why
+    /// in headers with the names of KIP-1034. Whether there can be one: a node whose work is to fail on no record has no
+    /// topic for them, and a result must not come again.
     fn bury(
         &mut self,
         stop: &Stop,
         effects: &mut Effects,
         attempts: u32,
-    ) -> Result<(), store::Error> {
+    ) -> Result<bool, store::Error> {
         let node = &self.part.nodes[stop.node];
+        let Some(topic) = node.dead_letters else { return Ok(false) };
         let row = u32::try_from(stop.row).expect("a chunk has few rows");
-        let source = effects.chunk.record(stop.row);
+        let source = effects.record(stop.row);
         let mut headers = HeadersWriter::new();
         let mut text = |name: &str, value: &str| {
             headers.push(name, Some(value.as_bytes()));
@@ -98,6 +117,22 @@ impl Task {
                     state.cancel_timer(row, timer, source.key.unwrap_or_default())?;
                 }
             }
+            From::Result(of) => {
+                let due = &effects.chunk.dues[stop.row];
+                text("__streams.errors.partition", &self.id.partition.to_string());
+                text("tidemill.window", &due.name);
+                if let Some(host) = self.operators[of].host_mut()
+                    && let Err(reason) = host.skip(row, due, &mut self.scope)
+                {
+                    let error = self.scope.take_error();
+                    let node = &*self.part.nodes[of].name;
+                    tracing::error!(
+                        node,
+                        "a result that failed cannot be marked as sent: {reason}"
+                    );
+                    return error.map_or(Ok(false), Err);
+                }
+            }
         }
         text("tidemill.function", &node.name);
         if let Some(function) = node.function() {
@@ -111,19 +146,24 @@ impl Task {
         let mut all = HeadersWriter::new();
         all.extend(source.headers).extend(headers.headers());
         let all = all.headers().bytes();
+        let timestamp = Timestamp(source.timestamp.millis().max(0));
+        let reading = effects.readings.get(stop.row).copied().flatten();
+        let own = (Span::Source(row), Span::Source(row));
+        let (key, value) = reading.map_or(own, |reading| (reading.key, reading.value));
         let start = effects.bytes.len();
         effects.bytes.extend_from_slice(all);
         effects.outputs.push(Output {
             row,
-            topic: node.dead_letters.expect("a node that can fail on a record has dead letters"),
+            late: false,
+            topic,
             partition: Some(self.id.partition.0),
-            timestamp: Timestamp(source.timestamp.millis().max(0)),
-            key: Span::Source(row),
-            value: Span::Source(row),
+            timestamp,
+            key,
+            value,
             headers: Span::Own { start, length: all.len() },
         });
         effects.handled = stop.row + 1;
-        Ok(())
+        Ok(true)
     }
 }
 

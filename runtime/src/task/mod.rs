@@ -6,36 +6,42 @@
 //! state it can be left in: one guest call a turn, so that other tasks go on meanwhile.
 //!
 //! A task has the state of its functions, lends it to each call, and undoes what a row of a turn wrote where that row
-//! turns out not to be handled. Timers are rows like records; a turn has either.
+//! turns out not to be handled. Timers are rows like records, and so are results of nodes where no row brings them about;
+//! a turn has one of the three.
 //!
 //! No client library, no thread, no clock: time is handed in.
 
 mod buffer;
 mod effects;
 mod failure;
+mod host;
+mod order;
 mod process;
+mod results;
 mod source;
 #[cfg(test)]
 mod tests;
 mod time;
 mod timers;
+mod visit;
 
 use std::{collections::BTreeMap, sync::Arc};
 
 pub use crate::operator::{Cost, Reason, Tally};
-pub use effects::{Effects, Failed, OutputRecord, Verdict};
+pub use effects::{Effects, Failed, LateRecord, OutputRecord, Verdict};
 pub use source::Source;
 
 use crate::{
     guest::Scope,
-    operator::{Filter, Function},
+    operator::{Filter, Operator},
     record::{Partition, Position, Records, Timestamp},
-    store::{self, Progress, TaskState},
-    topology::SubTopology,
+    store::{self, NodeProgress, Progress, TaskState},
+    topology::{self, AggregateNode, Node, SubTopology},
 };
 use buffer::{Buffer, Chunk};
 use failure::Suspect;
 use process::{End, NodeTally, Stop, Walk};
+use results::Results;
 use time::Latest;
 use timers::Owner;
 
@@ -71,6 +77,8 @@ pub struct Work {
     pub taken: Tally,
     /// Records emitted.
     pub given: Tally,
+    /// Records that came too late for it.
+    pub late: u64,
     /// What it cost.
     pub cost: Cost,
 }
@@ -86,12 +94,14 @@ pub struct Refusals {
 pub struct Task {
     id: TaskId,
     part: Arc<SubTopology>,
-    operators: Vec<Function>,
+    operators: Vec<Operator>,
     filters: Vec<Filter>,
     buffer: Buffer,
     /// A turn takes so many records: halved to find a record that fails, doubled as it goes well.
     limit: usize,
-    suspect: Option<Suspect>,
+    /// Each on behalf of the one below: results that failed before a row that brings them about.
+    suspects: Vec<Suspect>,
+    results: Results,
     /// Why it stands still until somebody says otherwise.
     paused: Option<String>,
     /// What outputs were refused of for good, and why.
@@ -110,38 +120,40 @@ pub struct Task {
 
 impl Task {
     /// A task whose inputs begin at these positions, in the order of the sub-topology's inputs; one operator a node.
-    /// Each input has so many `partitions`. The state, where the sub-topology has stores, is that of its functions,
-    /// complete; stream time is what it has come to before.
+    /// Each input has so many `partitions`. The state, where the sub-topology has stores, is that of its nodes,
+    /// complete; `progress` is how far it had come with that.
     pub fn new(
         id: TaskId,
         part: Arc<SubTopology>,
-        operators: Vec<Function>,
+        mut operators: Vec<Operator>,
         positions: &[Position],
         partitions: u32,
         state: Option<Box<TaskState>>,
-        stream_time: Option<Timestamp>,
+        progress: &Progress,
     ) -> Self {
-        let scope = state.map_or_else(Scope::default, |state| {
+        let mut scope = state.map_or_else(Scope::default, |state| {
             let (stores, timers) = (part.stores.clone(), part.timers.clone());
             Scope::new(state, stores, timers, id.partition, partitions)
         });
         let inputs =
             part.inputs.iter().map(|input| input.time.clone()).zip(positions.iter().copied());
         let filters = part.nodes.iter().map(|node| Filter::new(&node.filter)).collect();
+        resume(&part, &mut operators, &progress.nodes, &mut scope);
         Task {
             id,
             buffer: Buffer::new(inputs),
             operators,
             filters,
             limit: part.batch_records,
-            suspect: None,
+            suspects: Vec::new(),
+            results: Results::new(&part),
             paused: None,
             refused: BTreeMap::new(),
             tallies: vec![NodeTally::default(); part.nodes.len()],
             partitions,
             scope,
             owners: Task::owners(&part),
-            stream_time,
+            stream_time: progress.stream_time,
             times: Vec::new(),
             next_due: None,
             part,
@@ -160,6 +172,7 @@ impl Task {
 
     /// Takes in what was read.
     pub fn push(&mut self, input: usize, records: Records) {
+        self.results.interrupt();
         self.buffer.push(input, records);
     }
 
@@ -184,25 +197,28 @@ impl Task {
     }
 
     /// Whether it has nothing to do until something is read or time passes: every input is handled to its end and no
-    /// timer is due, or it waits with a record, or it is paused.
+    /// timer and no result is due, or it waits with something, or it is paused.
     pub fn is_settled(&self, now: Timestamp) -> bool {
         let due = self.next_due.is_some_and(|due| due <= now.max(self.stream_time.unwrap_or(now)));
-        self.suspect.is_some() || self.paused.is_some() || (self.at_end() && !due)
+        let due = due || self.results.is_due(now);
+        !self.suspects.is_empty() || self.paused.is_some() || (self.at_end() && !due)
     }
 
     /// When it has something to do though nothing is read, by the wall clock.
     pub fn wakes_at(&self) -> Option<Timestamp> {
-        match &self.suspect {
+        match self.suspects.last() {
             _ if self.paused.is_some() => None,
             Some(suspect) => Some(suspect.not_before),
-            None if self.at_end() => self.next_due,
-            None => None,
+            None => {
+                let timer = self.next_due.filter(|_| self.at_end());
+                [timer, self.results.next_due()].into_iter().flatten().min()
+            }
         }
     }
 
     /// What is waited with, if anything, and how often it failed.
     pub fn suspect(&self) -> Option<(Source, u32)> {
-        self.suspect.as_ref().map(|suspect| (suspect.source, suspect.attempts))
+        self.suspects.last().map(|suspect| (suspect.source, suspect.attempts))
     }
 
     /// Why it is paused, where it is.
@@ -251,21 +267,34 @@ impl Task {
         Progress {
             stream_time: self.stream_time,
             positions: inputs.zip(self.buffer.positions()).collect(),
-            nodes: Vec::new(),
+            nodes: self.nodes_progress(),
         }
     }
 
-    /// Deletes some of the state whose time to live is over; see [`TaskState::sweep`]. At the end of the inputs the
-    /// wall clock counts, else stream time.
+    fn nodes_progress(&self) -> Vec<NodeProgress> {
+        let nodes = self.part.nodes.iter().zip(&self.operators);
+        let progress = nodes.filter_map(|(node, operator)| {
+            let progress = operator.host()?.progress(&self.scope)?;
+            Some(NodeProgress { node: Arc::clone(&node.name), ..progress })
+        });
+        progress.collect()
+    }
+
+    /// Deletes some of the state whose time to live is over, see [`TaskState::sweep`], and of what is older than the
+    /// retention of the nodes. At the end of the inputs the wall clock counts for the former, else stream time.
     ///
     /// # Errors
     /// What the disk says.
     pub fn sweep(&mut self, now: Timestamp, budget: usize) -> Result<usize, store::Error> {
         let time = if self.at_end() { self.stream_time.max(Some(now)) } else { self.stream_time };
-        match (self.scope.state_mut(), time) {
-            (Some(state), Some(time)) => state.sweep(time, budget),
-            _ => Ok(0),
+        let mut swept = match (self.scope.state_mut(), time) {
+            (Some(state), Some(time)) => state.sweep(time, budget)?,
+            _ => 0,
+        };
+        for host in self.operators.iter_mut().filter_map(Operator::host_mut) {
+            swept += host.expire(&mut self.scope, budget)?;
         }
+        Ok(swept)
     }
 
     /// Positions that moved since this was last asked.
@@ -275,8 +304,8 @@ impl Task {
 
     /// What a node did since this was last asked.
     pub fn take_work(&mut self, node: usize) -> Work {
-        let NodeTally { taken, given } = std::mem::take(&mut self.tallies[node]);
-        Work { taken, given, cost: self.operators[node].take_cost() }
+        let NodeTally { taken, given, late } = std::mem::take(&mut self.tallies[node]);
+        Work { taken, given, late, cost: self.operators[node].take_cost() }
     }
 
     /// The next time this comes by it goes to the dead letters: its output was refused for good.
@@ -295,44 +324,116 @@ impl Task {
         self.paused = refusals.paused.or(self.paused.take());
     }
 
-    /// Goes on with other code, from the next record on.
-    pub fn swap(&mut self, part: Arc<SubTopology>, operators: Vec<Function>) {
+    /// Goes on with other code, from the next record on. Operators of the host that are to do the same as before stay,
+    /// with what they keep in memory.
+    ///
+    /// # Errors
+    /// What the disk says: the task is of no more use then.
+    pub fn swap(
+        &mut self,
+        part: Arc<SubTopology>,
+        operators: Vec<Operator>,
+        now: Timestamp,
+    ) -> Result<(), store::Error> {
+        self.begin(now);
+        self.save_changes()?;
+        let progress = self.nodes_progress();
+        let old = std::mem::replace(&mut self.operators, operators);
+        resume(&part, &mut self.operators, &progress, &mut self.scope);
+        for (before, operator) in self.part.nodes.iter().zip(old) {
+            let same = part.nodes.iter().position(|node| is_same(before, &self.part, node, &part));
+            if let Some(node) = same {
+                self.operators[node] = operator;
+            }
+        }
         self.filters = part.nodes.iter().map(|node| Filter::new(&node.filter)).collect();
         self.tallies = vec![NodeTally::default(); part.nodes.len()];
         self.limit = part.batch_records;
-        self.operators = operators;
         self.owners = Task::owners(&part);
+        self.results = Results::new(&part);
         self.part = part;
         // New code gets a chance at once.
-        self.suspect = None;
+        self.suspects.clear();
         self.paused = None;
+        Ok(())
     }
 
-    /// Takes the next records, or the timers that are due before them, through the operators.
+    /// Takes the next records, or the timers and results that are due before them, through the operators.
     ///
     /// # Errors
     /// What the disk says, which is no record's doing: nothing has happened then, and the task is of no more use.
     pub fn turn(&mut self, now: Timestamp) -> Result<Turn, store::Error> {
-        match &self.suspect {
+        match self.suspects.last() {
             _ if self.paused.is_some() => return Ok(Turn::Idle),
             Some(suspect) if suspect.not_before > now => {
                 return Ok(Turn::Waiting(suspect.not_before));
             }
             _ => {}
         }
-        if let Some(state) = self.scope.state_mut() {
-            state.begin();
-        }
-        let turn = self.attempt(now);
-        match &turn {
-            Ok(_) => self.look_at_timers(),
-            Err(_) => self.keep(0),
-        }
+        self.begin(now);
+        self.look_at_results(now)?;
+        let turn = self.next(now).and_then(|chunk| self.attempt(chunk, now));
+        self.end_turn(&turn, now)?;
         turn
     }
 
-    fn attempt(&mut self, now: Timestamp) -> Result<Turn, store::Error> {
-        let chunk = self.next(now)?;
+    /// Lets out the next changes that wait for the end of an epoch: before it is sealed this is called until it answers
+    /// something else than [`Turn::Worked`]. A record that is waited with does not hinder it. Where a result is waited
+    /// with, or the task is paused at one, what did not come out is written down with the state.
+    ///
+    /// # Errors
+    /// As [`turn`](Self::turn).
+    pub fn flush(&mut self, now: Timestamp) -> Result<Turn, store::Error> {
+        if !self.is_thinned() {
+            return Ok(Turn::Idle);
+        }
+        self.begin(now);
+        if let Some(suspect) = self.suspects.last().filter(|suspect| suspect.result.is_some())
+            && (self.paused.is_some() || suspect.not_before > now)
+        {
+            let until = suspect.not_before;
+            self.save_changes()?;
+            return Ok(Turn::Waiting(until));
+        }
+        let mut chunk = self.first_of_all()?;
+        if chunk.rows.is_empty() {
+            chunk = self.changed_results()?;
+        }
+        let turn = self.attempt(self.condemn(chunk), now);
+        self.end_turn(&turn, now)?;
+        turn
+    }
+
+    fn begin(&mut self, now: Timestamp) {
+        if let Some(state) = self.scope.state_mut() {
+            state.begin();
+        }
+        for host in self.operators.iter_mut().filter_map(Operator::host_mut) {
+            host.begin(now, &mut self.scope);
+        }
+    }
+
+    fn end_turn(
+        &mut self,
+        turn: &Result<Turn, store::Error>,
+        now: Timestamp,
+    ) -> Result<(), store::Error> {
+        match turn {
+            Ok(turn) => {
+                if matches!(turn, Turn::Worked { .. }) {
+                    self.results_moved();
+                }
+                self.look_at_timers();
+                self.look_at_results(now)
+            }
+            Err(_) => {
+                self.keep(0);
+                Ok(())
+            }
+        }
+    }
+
+    fn attempt(&mut self, chunk: Chunk, now: Timestamp) -> Result<Turn, store::Error> {
         if chunk.rows.is_empty() {
             return Ok(Turn::Idle);
         }
@@ -344,7 +445,11 @@ impl Task {
             filters: &self.filters,
             owners: &self.owners,
             scope: &mut self.scope,
-            attempt: self.suspect.as_ref().map_or(0, |suspect| suspect.attempts),
+            attempt: self
+                .suspects
+                .last()
+                .filter(|suspect| suspect.source == chunk.source(0))
+                .map_or(0, |suspect| suspect.attempts),
             tallies: &mut self.tallies,
         };
         match walk.run(chunk) {
@@ -359,20 +464,36 @@ impl Task {
         }
     }
 
-    /// Undoes what rows from here on wrote to the state.
+    /// Undoes what rows from here on did to the state, and to what operators keep in memory.
     fn keep(&mut self, rows: usize) {
-        self.scope.keep(u32::try_from(rows).expect("a chunk has few rows"));
+        let rows = u32::try_from(rows).expect("a chunk has few rows");
+        self.scope.keep(rows);
+        for host in self.operators.iter_mut().filter_map(Operator::host_mut) {
+            host.keep(rows);
+        }
     }
 
-    /// The rows of the next turn: what is tried again, or records, or timers that are due before them.
+    /// A result that is tried again, or results that go before the row that brought them about.
+    fn first_of_all(&mut self) -> Result<Chunk, store::Error> {
+        match self.suspects.last().and_then(|suspect| suspect.result.clone()) {
+            Some((node, due)) => Ok(self.results_as_rows(node, vec![due])),
+            None => self.set_aside_results(),
+        }
+    }
+
+    /// The rows of the next turn: what is tried again, or records, or timers and results that are due before them.
     fn next(&mut self, now: Timestamp) -> Result<Chunk, store::Error> {
         let latest = Latest { now, ahead_max: self.part.max_ahead };
-        let chunk = match self.suspect.as_ref().map(|suspect| suspect.source) {
+        let first = self.first_of_all()?;
+        if !first.rows.is_empty() {
+            return Ok(self.condemn(first));
+        }
+        let chunk = match self.suspects.last().map(|suspect| suspect.source) {
             Some(Source::Timer { due, .. }) => {
                 let chunk = self.fire(due, 1)?;
                 if chunk.rows.is_empty() {
                     // It is not set any more.
-                    self.suspect = None;
+                    self.suspects.pop();
                 }
                 chunk
             }
@@ -380,13 +501,24 @@ impl Task {
                 let chunk = self.condemn(self.buffer.pick_head(input, &latest));
                 self.schedule(chunk, now)?
             }
-            None => {
-                let chunk = self.buffer.pick(self.limit, self.part.batch_bytes, &latest);
-                let chunk = self.condemn(chunk);
-                self.schedule(chunk, now)?
-            }
+            Some(Source::Result { .. }) | None => self.regular(&latest)?,
         };
         Ok(if chunk.is_fired() { self.condemn(chunk) } else { chunk })
+    }
+
+    /// Records where nothing failed before, or what is due before them.
+    fn regular(&mut self, latest: &Latest) -> Result<Chunk, store::Error> {
+        let paced = self.paced_results(latest.now)?;
+        if !paced.rows.is_empty() {
+            return Ok(paced);
+        }
+        let chunk = self.buffer.pick(self.limit, self.part.batch_bytes, latest);
+        let chunk = self.condemn(chunk);
+        let chunk = self.schedule(chunk, latest.now)?;
+        if chunk.rows.is_empty() && self.buffer.at_end() {
+            return self.closed_results(latest.now);
+        }
+        Ok(chunk)
     }
 
     /// Marks what outputs were refused of before.
@@ -409,13 +541,14 @@ impl Task {
     ) -> Result<Turn, store::Error> {
         self.keep(effects.handled);
         if effects.handled > 0 {
-            self.suspect = None;
+            self.suspects.pop_if(|suspect| suspect.source == effects.chunk.source(0));
         }
+        if stop.is_none() {
+            self.limit = (self.limit * 2).min(self.part.batch_records);
+        }
+        let stop = stop.filter(|stop| !self.set_aside(stop, &effects));
         let failed = match stop {
-            None => {
-                self.limit = (self.limit * 2).min(self.part.batch_records);
-                None
-            }
+            None => None,
             Some(stop) => Some(Box::new(self.judge(stop, &mut effects, now)?)),
         };
         if let Some(last) = effects.handled.checked_sub(1)
@@ -432,4 +565,36 @@ impl Task {
         effects.positions = self.buffer.take_moved();
         Ok(Turn::Worked { effects, failed })
     }
+}
+
+/// Has operators of the host go on from where they had come to.
+fn resume(
+    part: &SubTopology,
+    operators: &mut [Operator],
+    progress: &[NodeProgress],
+    scope: &mut Scope,
+) {
+    for (node, operator) in part.nodes.iter().zip(operators) {
+        if let Some(host) = operator.host_mut()
+            && let Some(progress) = progress.iter().find(|progress| progress.node == node.name)
+        {
+            host.resume(progress, scope);
+        }
+    }
+}
+
+/// Whether nodes of two versions of a sub-topology, operators of the host both, do the same.
+fn is_same(one: &Node, of: &SubTopology, other: &Node, of_other: &SubTopology) -> bool {
+    let spec = |aggregate: &AggregateNode, part: &SubTopology| {
+        part.aggregates.get(&aggregate.store).cloned()
+    };
+    one.name == other.name
+        && one.outputs.len() == other.outputs.len()
+        && match (&one.work, &other.work) {
+            (topology::Work::Aggregate(one), topology::Work::Aggregate(other)) => {
+                one == other && spec(one, of) == spec(other, of_other)
+            }
+            (topology::Work::Join(one), topology::Work::Join(other)) => one == other,
+            _ => false,
+        }
 }

@@ -1,30 +1,31 @@
 //! One chunk through the operators.
 //!
-//! Nodes are visited in topological order, each with one guest call for all its entries. Where a node stops at an
-//! entry, nothing of that entry's source record or of those behind it goes on: `bound` is the first row without
-//! effects. A timer that falls due before a later row cuts the walk there in the same way, and nothing of the rows from
-//! there on counts, whatever the guest made of them. At the end the emissions are laid in the order of record-at-a-time processing: by source record, then
-//! depth first.
-
-use std::{collections::HashMap, ops::Range};
-
-use tidemill_layout::{Emission, HeaderPart, Kind, Part};
+//! Nodes are visited in topological order: a function with one guest call for all its entries, an operator of the host
+//! entry by entry (`host`). A store has one node that writes it and rows keep their order, so this comes to the same as
+//! one record after another. Where a node stops at an entry, nothing of that entry's row or of those behind it goes on:
+//! `bound` is the first row without effects. A timer that falls due before a later row cuts the walk there in the same
+//! way, and nothing of the rows from there on counts, whatever the guest made of them. At the end the emissions are laid
+//! in the order of record-at-a-time processing (`order`).
 
 use crate::{
     guest::{Binding, Fault, Scope, ScopeEntry},
-    operator::{Entry, Filter, Function, Reason, Tally},
+    operator::{Entry, Filter, Function, Operator, Reason, Tally},
     partitioner::partition_of,
-    record::{Headers, Partition, Record, Timestamp},
+    record::{Partition, Timestamp},
     store,
     topology::{Edge, SubTopology},
 };
 
 use super::{
     buffer::Chunk,
-    effects::{Effects, Output, Span, resolve},
+    effects::{Effects, Reading, Span, resolve},
+    order::{Became, Ordered},
     source::From,
     timers::Owner,
+    visit::{Closing, Given, Visit, Waiting, Way},
 };
+
+use tidemill_layout::Kind;
 
 /// Where a chunk stopped.
 #[derive(Debug)]
@@ -36,6 +37,8 @@ pub(super) struct Stop {
     pub(super) reason: Reason,
     /// What it failed on, where that is not the source record.
     pub(super) intermediate: Option<Intermediate>,
+    /// Where that came of results of a node that are not the row's doing: they are to be tried without it.
+    pub(super) closing: Option<Closing>,
 }
 
 /// Key and value of a record between two functions.
@@ -43,6 +46,17 @@ pub(super) struct Stop {
 pub(super) struct Intermediate {
     pub(super) key: Option<Vec<u8>>,
     pub(super) value: Option<Vec<u8>>,
+}
+
+impl Intermediate {
+    /// Of an entry that is not a row as it is.
+    pub(super) fn of(entry: &Waiting, chunk: &Chunk, bytes: &[u8]) -> Option<Self> {
+        entry.is_inner().then(|| {
+            let record = entry.record(chunk, bytes);
+            let (key, value) = (record.key.map(<[u8]>::to_vec), record.value.map(<[u8]>::to_vec));
+            Intermediate { key, value }
+        })
+    }
 }
 
 /// Why nothing became of a chunk.
@@ -59,49 +73,15 @@ pub(super) enum End {
 pub(super) struct NodeTally {
     pub(super) taken: Tally,
     pub(super) given: Tally,
-}
-
-/// A source record or an emission on its way into a node.
-#[derive(Debug, Clone, Copy)]
-struct Waiting {
-    row: u32,
-    source: u16,
-    timestamp: Timestamp,
-    key: Span,
-    value: Span,
-    headers: Span,
-    /// Emitted by a node of the task rather than a row as it is.
-    inner: bool,
-    /// The timer that its row is.
-    fired: bool,
-    /// Of an inner one: which emission, and of which node.
-    cause: usize,
-    giver: usize,
-}
-
-#[derive(Debug, Clone, Copy)]
-struct Emitted {
-    output: u16,
-    partition: Option<u32>,
-    timestamp: Timestamp,
-    key: Span,
-    value: Span,
-    headers: Span,
-}
-
-/// A node's part of the walk. `ranges[i]` are the emissions of entry *i*.
-#[derive(Debug, Default)]
-struct Visit {
-    entries: Vec<Waiting>,
-    ranges: Vec<Range<usize>>,
-    emitted: Vec<Emitted>,
+    /// Records that came too late for it.
+    pub(super) late: u64,
 }
 
 pub(super) struct Walk<'a> {
     pub(super) part: &'a SubTopology,
     pub(super) partition: Partition,
     pub(super) partitions: u32,
-    pub(super) operators: &'a mut [Function],
+    pub(super) operators: &'a mut [Operator],
     pub(super) filters: &'a [Filter],
     /// Who has the timers.
     pub(super) owners: &'a [Option<Owner>],
@@ -117,19 +97,22 @@ impl Walk<'_> {
         let mut visits: Vec<Visit> = self.part.nodes.iter().map(|_| Visit::default()).collect();
         let mut bytes = Vec::new();
         let mut stop = self.enter(&chunk, &mut visits);
-        // (node, emission) -> the entry it became, for every node it went to.
-        let mut became: HashMap<(usize, usize, usize), usize> = HashMap::new();
+        let mut became = Became::new();
         for node in 0..visits.len() {
             let bound = stop.as_ref().map_or(chunk.rows.len(), |stop| stop.row);
             let mut visit = std::mem::take(&mut visits[node]);
             visit.entries.retain(|entry| (entry.row as usize) < bound);
             // Several ways may lead here: source records keep their order, and within one the order they came in.
             visit.entries.sort_by_key(|entry| entry.row);
-            for (index, entry) in visit.entries.iter().enumerate().filter(|(_, entry)| entry.inner)
-            {
-                became.insert((entry.giver, entry.cause, node), index);
+            for (index, entry) in visit.entries.iter().enumerate() {
+                if let Some((giver, emission)) = entry.giver {
+                    became.insert((giver, emission, node, entry.source), index);
+                }
             }
-            let stopped = self.call(node, &chunk, &mut visit, &mut bytes)?;
+            let stopped = match &self.operators[node] {
+                Operator::Function(_) => self.call(node, &chunk, &mut visit, &mut bytes)?,
+                Operator::Host(_) => self.host(node, &chunk, &visits, &mut visit, &mut bytes)?,
+            };
             let strayed = self.hand_on(node, &visit, &mut visits, &bytes, &chunk);
             stop = strayed.or(stopped).or(stop);
             visits[node] = visit;
@@ -137,52 +120,48 @@ impl Walk<'_> {
         let cut = self.scope.cut().map_or(chunk.rows.len(), |cut| cut as usize);
         let stop = stop.filter(|stop| stop.row < cut);
         let handled = stop.as_ref().map_or(cut, |stop| stop.row);
-        let outputs = self.flatten(&visits, &became, handled);
+        let Ordered { outputs, late } = self.flatten(&visits, &became, handled);
         self.count(&visits, handled, &chunk, &bytes);
-        Ok((Effects { chunk, bytes, outputs, positions: Vec::new(), handled }, stop))
+        let readings = readings(&chunk, &visits);
+        let positions = Vec::new();
+        Ok((Effects { chunk, bytes, outputs, late, readings, positions, handled }, stop))
     }
 
-    /// Brings source records to the nodes that read their topic, and timers to those that have them.
+    /// Brings source records to the nodes that read their topic, timers to those that have them, results to those they
+    /// are of.
     fn enter(&self, chunk: &Chunk, visits: &mut [Visit]) -> Option<Stop> {
         for (row, at) in (0..).zip(&chunk.rows) {
             let edge;
-            let (readers, fired) = match at.from {
-                From::Input(input) => (&*self.part.inputs[input].readers, false),
+            let (readers, way) = match at.from {
+                From::Input(input) => (&*self.part.inputs[input].readers, Way::Record),
                 From::Timer(timer) => {
                     let owner = self.owners[usize::from(timer)].expect("only such timers fire");
                     edge = [Edge { node: owner.node, source: owner.slot }];
-                    (&edge[..], true)
+                    (&edge[..], Way::Timer)
+                }
+                From::Result(node) => {
+                    edge = [Edge { node, source: 0 }];
+                    (&edge[..], Way::Result)
                 }
             };
             let timestamp = match &at.time {
                 Ok(timestamp) => *timestamp,
                 Err(reason) => {
                     let node = readers.first().map_or(0, |edge| edge.node);
-                    let reason = Reason::Reject(reason.clone());
-                    return Some(Stop { row: row as usize, node, reason, intermediate: None });
+                    let (row, reason) = (row as usize, Reason::Reject(reason.clone()));
+                    return Some(Stop { row, node, reason, intermediate: None, closing: None });
                 }
             };
             for edge in readers {
                 let filter = &self.filters[edge.node];
-                if !fired && !filter.is_empty() && !filter.admits(chunk.record(row as usize).value)
+                if way == Way::Record
+                    && !filter.is_empty()
+                    && !filter.admits(chunk.record(row as usize).value)
                 {
                     continue;
                 }
-                let span = Span::Source(row);
-                let (key, value, headers) = (span, span, span);
-                let source = edge.source;
-                visits[edge.node].entries.push(Waiting {
-                    row,
-                    source,
-                    timestamp,
-                    key,
-                    value,
-                    headers,
-                    inner: false,
-                    fired,
-                    cause: 0,
-                    giver: 0,
-                });
+                let entry = Waiting::row(row, edge.source, timestamp, way);
+                visits[edge.node].entries.push(entry);
             }
         }
         None
@@ -207,13 +186,21 @@ impl Walk<'_> {
             self.load(node, chunk, rest, bytes);
             let mut last = 0;
             let mut start = emitted.len();
-            let called = self.operators[node].call(self.scope, |emission| {
+            let called = function(self.operators, node).call(self.scope, |emission| {
                 while last < emission.cause {
                     ranges.push(start..emitted.len());
                     start = emitted.len();
                     last += 1;
                 }
-                emitted.push(emit(&rest[emission.cause as usize], emission, bytes));
+                let given = Given {
+                    output: emission.output,
+                    partition: emission.partition,
+                    timestamp: emission.timestamp.map(Timestamp),
+                    key: emission.key,
+                    value: emission.value,
+                    headers: emission.headers,
+                };
+                emitted.push(rest[emission.cause as usize].emit(&given, 0, bytes));
             });
             for _ in last as usize..called.handled {
                 ranges.push(start..emitted.len());
@@ -228,7 +215,7 @@ impl Walk<'_> {
     }
 
     /// How many of the entries are of rows that this turn may handle.
-    fn before_cut(&self, entries: &[Waiting]) -> usize {
+    pub(super) fn before_cut(&self, entries: &[Waiting]) -> usize {
         match self.scope.cut() {
             Some(cut) => entries.partition_point(|entry| entry.row < cut),
             None => entries.len(),
@@ -238,13 +225,13 @@ impl Walk<'_> {
     fn load(&mut self, node: usize, chunk: &Chunk, entries: &[Waiting], bytes: &[u8]) {
         let topic = |entry: &Waiting| match chunk.rows[entry.row as usize].from {
             From::Input(input) => self.part.inputs[input].topic.as_ref(),
-            From::Timer(_) => "",
+            From::Timer(_) | From::Result(_) => "",
         };
         let attempt = self.attempt;
-        self.operators[node].load(
+        function(self.operators, node).load(
             self.partition.0,
             entries.iter().map(|entry| Entry {
-                kind: if entry.fired { Kind::Timer } else { Kind::Record },
+                kind: if entry.way == Way::Timer { Kind::Timer } else { Kind::Record },
                 source: entry.source,
                 topic: topic(entry),
                 attempt: if entry.row == 0 { attempt } else { 0 },
@@ -257,7 +244,7 @@ impl Walk<'_> {
                 row: entry.row,
                 timestamp: entry.timestamp,
                 key: resolve(chunk, bytes, entry.key, |record| record.key),
-                fired: entry.fired,
+                fired: entry.way == Way::Timer,
             }),
         );
     }
@@ -278,6 +265,7 @@ impl Walk<'_> {
         let first = first.row as usize;
         let cut = self.scope.cut().map(|cut| cut as usize);
         let again = |limit, reason| Err(End::Narrow { node, limit, reason });
+        let mut closing = failed.closing;
         let (row, reason) = match reason {
             Reason::Fault(Fault::Storage { .. }) => {
                 let error = self.scope.take_error();
@@ -297,6 +285,8 @@ impl Walk<'_> {
                 if let Some(limit) = limit {
                     return again(limit, Reason::Somewhere(fault));
                 }
+                // Perhaps it is one of them.
+                closing = rest.iter().find_map(|entry| entry.closing);
                 (first, Reason::Fault(fault))
             }
             known => (failed.row as usize, known),
@@ -312,14 +302,8 @@ impl Walk<'_> {
         if rows > 1 && self.scope.is_crowded() {
             return again(if row > 0 { row } else { rows / 2 }, reason);
         }
-        let intermediate = failed.inner.then(|| {
-            let record = failed.record(chunk, bytes);
-            Intermediate {
-                key: record.key.map(<[u8]>::to_vec),
-                value: record.value.map(<[u8]>::to_vec),
-            }
-        });
-        Ok(Some(Stop { row, node, reason, intermediate }))
+        let intermediate = Intermediate::of(failed, chunk, bytes);
+        Ok(Some(Stop { row, node, reason, intermediate, closing }))
     }
 
     /// Brings emissions to the nodes that take them in memory, up to one that may not go there.
@@ -347,17 +331,16 @@ impl Walk<'_> {
                         key: emitted.key,
                         value: emitted.value,
                         headers: emitted.headers,
-                        inner: true,
-                        fired: false,
-                        cause: index,
-                        giver: node,
+                        way: Way::Record,
+                        closing: emitted.closing,
+                        giver: Some((node, index)),
                     };
                     if !self.filters[edge.node].admits(waiting.record(chunk, bytes).value) {
                         continue;
                     }
                     if let Some(reason) = self.strays(&waiting, &output.name, edge.node, bytes) {
-                        let (row, intermediate) = (entry.row as usize, None);
-                        return Some(Stop { row, node, reason, intermediate });
+                        let (row, closing) = (entry.row as usize, emitted.closing);
+                        return Some(Stop { row, node, reason, intermediate: None, closing });
                     }
                     visits[edge.node].entries.push(waiting);
                 }
@@ -366,9 +349,14 @@ impl Walk<'_> {
         None
     }
 
-    /// State is kept by partition: a key that a function chose is looked after where it belongs, and only there.
+    /// State is kept by partition: a key that a function chose is looked after where it belongs, and only there. The keys
+    /// of the host's own operators are those of what is kept here.
     fn strays(&self, entry: &Waiting, output: &str, to: usize, bytes: &[u8]) -> Option<Reason> {
         let Span::Own { start, length } = entry.key else { return None };
+        let (giver, _) = entry.giver?;
+        if matches!(self.operators[giver], Operator::Host(_)) {
+            return None;
+        }
         let keyed = |binding: Binding| match binding {
             Binding::Store(_) | Binding::Aggregate(_) | Binding::Timer(_) => true,
             Binding::Table(table) => !self.part.stores[table].broadcast,
@@ -389,149 +377,31 @@ impl Walk<'_> {
             })
         })
     }
+}
 
-    /// Lays the outputs of the handled rows in the order of record-at-a-time processing.
-    fn flatten(
-        &self,
-        visits: &[Visit],
-        became: &HashMap<(usize, usize, usize), usize>,
-        handled: usize,
-    ) -> Vec<Output> {
-        let mut outputs = Vec::with_capacity(visits.iter().map(|visit| visit.emitted.len()).sum());
-        let mut next = vec![0; visits.len()];
-        for row in 0..handled {
-            for (node, visit) in visits.iter().enumerate() {
-                while let Some(entry) =
-                    visit.entries.get(next[node]).filter(|entry| entry.row as usize == row)
-                {
-                    if !entry.inner {
-                        self.descend(node, next[node], visits, became, &mut outputs);
-                    }
-                    next[node] += 1;
-                }
-            }
-        }
-        outputs
+fn function(operators: &mut [Operator], node: usize) -> &mut Function {
+    match &mut operators[node] {
+        Operator::Function(function) => function,
+        Operator::Host(_) => unreachable!("only functions are called"),
     }
+}
 
-    fn descend(
-        &self,
-        node: usize,
-        entry: usize,
-        visits: &[Visit],
-        became: &HashMap<(usize, usize, usize), usize>,
-        outputs: &mut Vec<Output>,
-    ) {
-        let visit = &visits[node];
-        for index in visit.ranges[entry].clone() {
-            let emitted = &visit.emitted[index];
-            let output = &self.part.nodes[node].outputs[usize::from(emitted.output)];
-            if let Some(topic) = output.topic {
-                outputs.push(Output {
-                    row: visit.entries[entry].row,
-                    topic,
-                    partition: emitted.partition,
-                    timestamp: emitted.timestamp,
-                    key: emitted.key,
-                    value: emitted.value,
-                    headers: emitted.headers,
-                });
-            }
-            for edge in &output.edges {
-                if let Some(entry) = became.get(&(node, index, edge.node)) {
-                    self.descend(edge.node, *entry, visits, became, outputs);
-                }
-            }
+/// What results read as, by row, where the rows are results: as the first record that was sent of each.
+fn readings(chunk: &Chunk, visits: &[Visit]) -> Vec<Option<Reading>> {
+    let Some(From::Result(node)) = chunk.rows.first().map(|row| row.from) else {
+        return Vec::new();
+    };
+    let mut readings = vec![None; chunk.rows.len()];
+    let visit = &visits[node];
+    for (entry, range) in visit.entries.iter().zip(&visit.ranges) {
+        if let Some(first) = visit.emitted[range.clone()].first() {
+            readings[entry.row as usize] = Some(Reading {
+                timestamp: first.timestamp,
+                key: first.key,
+                value: first.value,
+                headers: first.headers,
+            });
         }
     }
-
-    /// Counts what the handled rows took and gave, node by node.
-    fn count(&mut self, visits: &[Visit], handled: usize, chunk: &Chunk, bytes: &[u8]) {
-        for (visit, tally) in visits.iter().zip(&mut *self.tallies) {
-            let entries = visit.entries.iter().zip(&visit.ranges);
-            for (entry, range) in entries.filter(|(entry, _)| (entry.row as usize) < handled) {
-                let taken = entry.record(chunk, bytes);
-                tally.taken.add(&taken);
-                for emitted in &visit.emitted[range.clone()] {
-                    // What is inherited need not be looked up again.
-                    let given = if emitted.inherits_from(entry) {
-                        taken
-                    } else {
-                        emitted.record(chunk, bytes)
-                    };
-                    tally.given.add(&given);
-                }
-            }
-        }
-    }
-}
-
-fn emit(cause: &Waiting, emission: &Emission<'_>, bytes: &mut Vec<u8>) -> Emitted {
-    let mut own = |part: &[u8]| {
-        let start = bytes.len();
-        bytes.extend_from_slice(part);
-        Span::Own { start, length: part.len() }
-    };
-    let mut part = |part: Part<'_>, inherited: Span| match part {
-        Part::Inherit => inherited,
-        Part::Null => Span::Null,
-        Part::Bytes(part) => own(part),
-    };
-    let key = part(emission.key, cause.key);
-    let value = part(emission.value, cause.value);
-    let headers = match emission.headers {
-        HeaderPart::Inherit => cause.headers,
-        HeaderPart::Replace(headers) => part(Part::Bytes(headers.bytes()), Span::Null),
-    };
-    Emitted {
-        output: emission.output,
-        partition: emission.partition,
-        timestamp: emission.timestamp.map_or(cause.timestamp, Timestamp),
-        key,
-        value,
-        headers,
-    }
-}
-
-fn spans<'a>(
-    chunk: &'a Chunk,
-    bytes: &'a [u8],
-    row: u32,
-    timestamp: Timestamp,
-    (key, value, headers): (Span, Span, Span),
-) -> Record<'a> {
-    // Most records enter as they came, and many leave so.
-    if let (Span::Source(from), Span::Source(value), Span::Source(headers)) = (key, value, headers)
-        && from == value
-        && from == headers
-    {
-        return Record { timestamp, ..chunk.record(from as usize) };
-    }
-    let encoded = resolve(chunk, bytes, headers, |record| Some(record.headers.bytes()));
-    Record {
-        offset: chunk.record(row as usize).offset,
-        timestamp,
-        key: resolve(chunk, bytes, key, |record| record.key),
-        value: resolve(chunk, bytes, value, |record| record.value),
-        headers: Headers::from_encoded(encoded.unwrap_or_default()),
-    }
-}
-
-impl Waiting {
-    fn record<'a>(&self, chunk: &'a Chunk, bytes: &'a [u8]) -> Record<'a> {
-        spans(chunk, bytes, self.row, self.timestamp, (self.key, self.value, self.headers))
-    }
-}
-
-impl Emitted {
-    /// Whether all its parts are those of its cause, a source record.
-    fn inherits_from(&self, cause: &Waiting) -> bool {
-        let same = |span| matches!(span, Span::Source(row) if row == cause.row);
-        !cause.inner && same(self.key) && same(self.value) && same(self.headers)
-    }
-
-    fn record<'a>(&self, chunk: &'a Chunk, bytes: &'a [u8]) -> Record<'a> {
-        // The offset of an emission means nothing.
-        spans(chunk, bytes, 0, self.timestamp, (self.key, self.value, self.headers))
-    }
+    readings
 }

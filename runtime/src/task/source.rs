@@ -1,8 +1,11 @@
-//! What a row of a turn is: a record of an input, or a timer that fired.
+//! What a row of a turn is: a record of an input, a timer that fired, or a result of a node that comes out.
 
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
-use crate::record::{Offset, Timestamp};
+use crate::{
+    operator,
+    record::{Offset, Timestamp},
+};
 
 /// What a row of a turn is known by, also after the task was made anew.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -23,6 +26,15 @@ pub enum Source {
         /// A hash of its key.
         key: u64,
     },
+    /// A result that a node sends out by itself.
+    Result {
+        /// Index into the sub-topology's nodes.
+        node: usize,
+        /// Its event time.
+        at: Timestamp,
+        /// A hash of what it is known by.
+        key: u64,
+    },
 }
 
 impl Source {
@@ -32,11 +44,17 @@ impl Source {
         Source::Timer { timer, due, key: hasher.finish() }
     }
 
+    pub(super) fn result(node: usize, due: &operator::Due) -> Self {
+        let mut hasher = DefaultHasher::new();
+        (&due.key, &due.mark).hash(&mut hasher);
+        Source::Result { node, at: due.at, key: hasher.finish() }
+    }
+
     /// Which input it came from, where it is a record.
     pub fn input(&self) -> Option<usize> {
         match self {
             Source::Record { input, .. } => Some(*input),
-            Source::Timer { .. } => None,
+            Source::Timer { .. } | Source::Result { .. } => None,
         }
     }
 }
@@ -48,4 +66,6 @@ pub(super) enum From {
     Input(usize),
     /// This timer.
     Timer(u16),
+    /// A result of this node.
+    Result(usize),
 }

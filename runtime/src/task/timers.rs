@@ -123,7 +123,7 @@ fn chunk(due: &[Due]) -> Chunk {
         index,
         time: Ok(due.due),
     });
-    Chunk { rows: rows.collect(), blocks: vec![Rc::new(records)] }
+    Chunk { rows: rows.collect(), blocks: vec![Rc::new(records)], dues: Vec::new() }
 }
 
 impl Chunk {
@@ -135,11 +135,12 @@ impl Chunk {
             From::Timer(timer) => {
                 Source::timer(timer, record.timestamp, record.key.unwrap_or_default())
             }
+            From::Result(node) => Source::result(node, &self.dues[row]),
         }
     }
 
-    /// Whether its rows are timers; they never mix with records.
+    /// Whether its rows are timers or results; they never mix with records.
     pub(super) fn is_fired(&self) -> bool {
-        self.rows.first().is_some_and(|row| matches!(row.from, From::Timer(_)))
+        self.rows.first().is_some_and(|row| !matches!(row.from, From::Input(_)))
     }
 }

@@ -6,6 +6,7 @@ use super::{Error, Worker, commit::Sealed, ledger::Cause, partition_of};
 use crate::{
     broker,
     record::Position,
+    store::Progress,
     task::{Task, TaskId},
 };
 
@@ -38,6 +39,7 @@ impl Worker {
             // Under at-least-once only the group may not know of it yet.
             self.went_on(sealed);
         }
+        self.flushing = false;
         self.pending.clear();
         self.pending_bytes = 0;
         self.ledger.reset();
@@ -60,13 +62,13 @@ impl Worker {
         }
         let (part, refusals) = (old.part().clone(), old.take_refusals());
         let mut state = old.into_state();
-        let mut stream_time = None;
+        let mut progress = Progress::default();
         if let Some(state) = &mut state {
             state.abort();
-            stream_time = state.live()?.stream_time;
+            progress = state.live()?;
         }
         let (operators, partitions) = (self.code.operators(id.part), self.code.partitions(id.part));
-        let mut task = Task::new(id, part, operators, &positions, partitions, state, stream_time);
+        let mut task = Task::new(id, part, operators, &positions, partitions, state, &progress);
         task.give_refusals(refusals);
         self.tasks.insert(id, task);
         Ok(())

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::{
     guest::Instantiate,
-    operator::{Function, OutputCheck},
+    operator::{Function, Hosted, Operator, OutputCheck, host},
     topology::{Node, Output, StoreTopic, Topology},
 };
 
@@ -30,8 +30,9 @@ impl Code {
     }
 
     /// Fresh operators for a task of a part.
-    pub(super) fn operators(&self, part: usize) -> Vec<Function> {
-        let nodes = self.topology.parts[part].nodes.iter().zip(&self.factories[part]);
+    pub(super) fn operators(&self, part: usize) -> Vec<Operator> {
+        let part_of = &self.topology.parts[part];
+        let nodes = part_of.nodes.iter().zip(&self.factories[part]);
         let operator = |(node, factory): (&Node, &Option<Arc<dyn Instantiate>>)| {
             let bytes_max =
                 node.function().map_or(usize::MAX, |function| function.limits.output_bytes);
@@ -42,9 +43,12 @@ impl Code {
                     None => bytes_max,
                 },
             };
-            let factory = Arc::clone(factory.as_ref()?);
-            Some(Function::new(factory, node.outputs.iter().map(check).collect()))
+            let outputs = node.outputs.iter().map(check).collect();
+            match factory {
+                Some(factory) => Operator::Function(Function::new(Arc::clone(factory), outputs)),
+                None => Operator::Host(Hosted::new(host(node, part_of), outputs)),
+            }
         };
-        nodes.filter_map(operator).collect()
+        nodes.map(operator).collect()
     }
 }

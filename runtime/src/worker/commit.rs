@@ -1,7 +1,7 @@
 //! Commit: the ordering rule.
 //!
-//! Work fills an open epoch. When a commit is due and all computed effects are handed to the outbox, the epoch is
-//! *sealed*: which tasks did something, how far each has come, what each changed in its state. Then, in this order:
+//! Work fills an open epoch. When a commit is due and all computed effects are handed to the outbox, tasks send what they
+//! keep for the end of an epoch, results of aggregate stores that are thinned to the newest. Then the epoch is *sealed*: which tasks did something, how far each has come, what each changed in its state. Then, in this order:
 //!
 //! | step | exactly-once | at-least-once |
 //! |---|---|---|
@@ -27,7 +27,7 @@ use crate::{
     manifest::Guarantee,
     record::{Headers, Offset, Position, TopicPartition},
     store::Progress,
-    task::{Task, TaskId},
+    task::{Task, TaskId, Turn},
 };
 
 /// Uncommitted writes of a worker's tasks beyond which a commit is due at once.
@@ -36,6 +36,8 @@ pub(super) const OVERLAY_BYTES_MAX: usize = 16 << 20;
 pub(super) const EPOCH_RECORDS_MAX: usize = 500_000;
 /// A worker with nothing else to do commits at once, if its last commit took less than this part of the time since.
 const IDLE_COST: u32 = 10;
+/// How long tasks are let send what waits for the end of an epoch at a time.
+const FLUSH_SLICE: Duration = Duration::from_millis(50);
 /// How long one step of a commit may be asked for again.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// How often positions are committed though nothing moved: Kafka forgets those of a group after 7 days.
@@ -108,7 +110,7 @@ enum Round {
 impl Worker {
     /// Seals where it is time, and goes on with what is sealed. Whether something was committed.
     pub(super) fn commit(&mut self) -> Result<bool, Error> {
-        if self.is_due() {
+        if (self.flushing || self.is_due()) && self.flush()? {
             self.seal();
         }
         let Some(mut sealed) = self.sealed.take() else { return Ok(false) };
@@ -134,6 +136,32 @@ impl Worker {
                 *committed = position;
             }
         }
+    }
+
+    /// Lets tasks send what waits for the end of an epoch, some of it. Whether there is nothing left, and the epoch is to
+    /// be sealed: until then its tasks make no other turn.
+    fn flush(&mut self) -> Result<bool, Error> {
+        self.flushing = self.ledger.is_dirty();
+        if !self.flushing {
+            return Ok(false);
+        }
+        let begun = Instant::now();
+        let now = self.clock.now();
+        for id in self.ledger.touched() {
+            while let Some(task) = self.tasks.get_mut(&id) {
+                if !self.pending.is_empty() || begun.elapsed() > FLUSH_SLICE {
+                    return Ok(false);
+                }
+                let Turn::Worked { effects, failed } = task.flush(now)? else { break };
+                self.take(id, effects, failed.as_deref())?;
+                if !self.ledger.is_dirty() {
+                    // Everything went back to the last commit.
+                    return Ok(false);
+                }
+            }
+        }
+        self.flushing = !self.pending.is_empty();
+        Ok(!self.flushing)
     }
 
     /// Whether the open epoch is to be sealed now.
@@ -366,7 +394,8 @@ impl Worker {
         let deadline = Instant::now() + patience;
         loop {
             self.perform()?;
-            if self.pending.is_empty() && self.sealed.is_none() && self.ledger.is_dirty() {
+            let can_seal = self.pending.is_empty() && self.sealed.is_none();
+            if can_seal && self.ledger.is_dirty() && self.flush()? {
                 self.seal();
             }
             self.commit()?;

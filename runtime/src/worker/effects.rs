@@ -3,7 +3,8 @@
 use std::time::{Duration, Instant};
 
 use super::{
-    Error, Failure, Pending, Produced, View, Worker, ledger::Cause, status::FailureStatus,
+    Error, Failure, Late, NodeMetrics, Pending, Produced, View, Worker, ledger::Cause,
+    status::FailureStatus,
 };
 use crate::{
     broker::{self, Delivery, Produce},
@@ -142,7 +143,7 @@ impl Worker {
         let part = &self.code.topology.parts[id.part];
         let function = &*part.nodes[failed.node].name;
         let (topic, offset) = place(part, failed.source);
-        let counters = &self.counters[id.part][failed.node];
+        let counters = &self.counters[id.part][failed.node].step;
         let app = &*self.code.topology.app;
         let (partition, offset, kind) = (id.partition.0, offset.0, failed.reason.kind());
         counters.fault(fault_kind(&failed.reason));
@@ -211,10 +212,16 @@ impl Worker {
             if work.cost.invocations == 0 {
                 continue;
             }
+            let NodeMetrics { step: counters, operator } = counters;
             counters.records_in.inc_by(work.taken.records);
             counters.bytes_in.inc_by(work.taken.bytes);
             counters.records_out.inc_by(work.given.records);
             counters.bytes_out.inc_by(work.given.bytes);
+            if let Some(operator) = operator {
+                operator.late.inc_by(work.late);
+                operator.seconds.inc_by(work.cost.guest.as_secs_f64());
+                continue;
+            }
             counters.invocations.inc_by(work.cost.invocations);
             counters.guest_seconds.inc_by(work.cost.guest.as_secs_f64());
             self.board.function(&task.part().nodes[node].name, |function| {
@@ -302,10 +309,18 @@ impl Worker {
             }
         };
         let source = |source: Source| TopicPartition::new(place(part, source).0, id.partition.0);
-        for (from, record, range) in effects.sources() {
+        for (row, (from, record, range)) in effects.sources().enumerate() {
             let failed = failed.filter(|failed| failed.source == from);
             let letter = failed.is_some();
-            let outputs = if letter { Vec::new() } else { range.clone().map(produced).collect() };
+            // Late records are shown as such, not as what is produced.
+            let shown = range.clone().filter(|index| !letter && !effects.output(*index).late);
+            let outputs = shown.map(produced).collect();
+            let late = effects.late(row).map(|late| Late {
+                node: &part.nodes[late.node].name,
+                key: late.key,
+                value: late.value,
+            });
+            let late = if letter { Vec::new() } else { late.collect() };
             let failure = failed.map(|failed| Failure {
                 function: &part.nodes[failed.node].name,
                 attempts: failed.attempts,
@@ -317,6 +332,7 @@ impl Worker {
                 source: source(from),
                 record,
                 outputs,
+                late,
                 failure,
                 functions: functions.clone(),
             });
@@ -333,16 +349,18 @@ impl Worker {
                 dead_letter: None,
             };
             let (outputs, failure) = (Vec::new(), Some(failure));
-            observer.observe(&View { source: source(from), record, outputs, failure, functions });
+            let (source, late) = (source(from), Vec::new());
+            observer.observe(&View { source, record, outputs, late, failure, functions });
         }
     }
 }
 
-/// Where a record is; of a timer, its name, and no offset.
+/// Where a record is; of a timer or a result, its name or its node's, and no offset.
 fn place(part: &SubTopology, source: Source) -> (&str, Offset) {
     match source {
         Source::Record { input, offset } => (&part.inputs[input].topic, offset),
         Source::Timer { timer, .. } => (&part.timers[usize::from(timer)], Offset(-1)),
+        Source::Result { node, .. } => (&part.nodes[node].name, Offset(-1)),
     }
 }
 

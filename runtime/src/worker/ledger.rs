@@ -111,6 +111,11 @@ impl Ledger {
         self.open.tasks.insert(task);
     }
 
+    /// The tasks that did something.
+    pub(super) fn touched(&self) -> Vec<TaskId> {
+        self.open.tasks.iter().copied().collect()
+    }
+
     /// Whether there is anything that a commit would do, beside what is sealed.
     pub(super) fn is_dirty(&self) -> bool {
         !self.open.tasks.is_empty() || self.open.outstanding > 0

@@ -33,13 +33,13 @@ pub(crate) use facts::TopicFacts;
 pub(crate) use follow::{Came, Following, Reading};
 pub(crate) use resume::{Found, Verdict, judge};
 pub use status::{Board, FailureStatus, FunctionStatus, PartitionStatus, WorkerStatus};
-pub use view::{Failure, Observer, Produced, View};
+pub use view::{Failure, Late, Observer, Produced, View};
 
 use crate::{
     broker::{self, Admin, Broker, Event, Inbox, OnMissingOffset, Outbox, TopicId},
     clock::Clock,
     manifest::Guarantee,
-    metrics::{AppMetrics, FunctionMetrics, Share},
+    metrics::{AppMetrics, FunctionMetrics, OperatorMetrics, Share},
     record::{Position, Timestamp, TopicPartition},
     store::{Database, Kind},
     task::{Effects, Task, TaskId, Turn},
@@ -124,7 +124,7 @@ pub struct Worker {
     commit_interval: Duration,
     clock: Arc<dyn Clock>,
     metrics: AppMetrics,
-    counters: Vec<Vec<FunctionMetrics>>,
+    counters: Vec<Vec<NodeMetrics>>,
     lag: Share,
     partitions: Share,
     paused: Share,
@@ -146,6 +146,8 @@ pub struct Worker {
     pending_bytes: usize,
     ledger: Ledger,
     sealed: Option<Sealed>,
+    /// A commit is due, and the tasks let out what waits for it: they do nothing else until it is sealed.
+    flushing: bool,
     in_transaction: bool,
     committed_at: Instant,
     commit_took: Duration,
@@ -165,6 +167,12 @@ pub struct Worker {
     trouble: Option<String>,
 }
 
+/// Where a node counts; `operator` where it is no function.
+struct NodeMetrics {
+    step: FunctionMetrics,
+    operator: Option<OperatorMetrics>,
+}
+
 struct Pending {
     task: TaskId,
     effects: Effects,
@@ -181,7 +189,7 @@ impl Worker {
         let outputs = topology.outputs.iter().map(|topic| parts.outbox.topic(topic));
         let topics = outputs.collect::<Result<_, _>>()?;
         let changelogs = changelogs(&parts.code, parts.outbox.as_mut())?;
-        for node in parts.code.topology.nodes() {
+        for node in parts.code.topology.nodes().filter(|node| node.function().is_some()) {
             parts.board.function(&node.name, |_| {});
         }
         parts.board.worker(parts.number, WorkerStatus::default());
@@ -218,6 +226,7 @@ impl Worker {
             pending: VecDeque::new(),
             pending_bytes: 0,
             sealed: None,
+            flushing: false,
             in_transaction: false,
             committed_at: Instant::now(),
             commit_took: Duration::ZERO,
@@ -246,7 +255,8 @@ impl Worker {
         let brought = self.bring_up()?;
         let worked = self.work()?;
         self.balance();
-        let wait = if worked || brought { Duration::ZERO } else { self.patience(wait) };
+        let wait =
+            if worked || brought || self.flushing { Duration::ZERO } else { self.patience(wait) };
         let wait = self.wait_for_answers(wait)?;
         let event = match self.inbox.poll(wait) {
             Ok(event) => event,
@@ -286,13 +296,23 @@ impl Worker {
     }
 
     /// Goes on with other code, from the next batch on. The topology must read and write the same topics.
-    pub fn swap(&mut self, code: &Code) {
+    ///
+    /// # Errors
+    /// Where the disk is of no more use.
+    pub fn swap(&mut self, code: &Code) -> Result<(), Error> {
         self.code = code.clone();
-        let topology = Arc::clone(&self.code.topology);
+        let (topology, now) = (Arc::clone(&self.code.topology), self.clock.now());
         for (id, task) in &mut self.tasks {
-            task.swap(Arc::clone(&topology.parts[id.part]), self.code.operators(id.part));
+            task.swap(Arc::clone(&topology.parts[id.part]), self.code.operators(id.part), now)?;
         }
         self.counters = counters(&self.code, &self.metrics);
+        Ok(())
+    }
+
+    /// Nodes whose time follows the clock where nothing is read do so at once, as if nothing had been read for long.
+    pub fn hurry(&mut self) {
+        let now = self.clock.now();
+        self.tasks.values_mut().for_each(|task| task.hurry(now));
     }
 
     /// Paused tasks try again.
@@ -388,7 +408,7 @@ impl Worker {
 
     /// A turn of each task, as long as the outbox keeps up and no commit is overdue.
     fn work(&mut self) -> Result<bool, Error> {
-        if self.is_full() {
+        if self.is_full() || self.flushing {
             return Ok(false);
         }
         let now = self.clock.now();
@@ -486,10 +506,12 @@ impl Worker {
     }
 }
 
-fn counters(code: &Code, metrics: &AppMetrics) -> Vec<Vec<FunctionMetrics>> {
-    let nodes = |part: &Arc<crate::topology::SubTopology>| {
-        part.nodes.iter().map(|node| metrics.function(&node.name)).collect()
+fn counters(code: &Code, metrics: &AppMetrics) -> Vec<Vec<NodeMetrics>> {
+    let node = |node: &crate::topology::Node| NodeMetrics {
+        step: metrics.function(&node.name),
+        operator: node.function().is_none().then(|| metrics.operator(&node.name)),
     };
+    let nodes = |part: &Arc<crate::topology::SubTopology>| part.nodes.iter().map(node).collect();
     code.topology.parts.iter().map(nodes).collect()
 }
 

@@ -62,6 +62,10 @@ impl Worker {
                 let name = task.part().timers.get(usize::from(timer))?;
                 Some(format!("timer `{name}` failed {attempts} times and is tried again"))
             }
+            (Source::Result { node, .. }, attempts) => {
+                let name = &task.part().nodes.get(node)?.name;
+                Some(format!("a result of `{name}` failed {attempts} times and is tried again"))
+            }
         }
     }
 }

@@ -25,7 +25,7 @@ use crate::{
     broker::{self, Admin, Bound, OnMissingOffset},
     manifest::Guarantee,
     record::{Partition, Position, Records, TopicPartition},
-    store::{Database, Kind, Lease, TaskKey, TaskState},
+    store::{Database, Kind, Lease, Progress, TaskKey, TaskState},
     task::{Task, TaskId},
     topology::SubTopology,
 };
@@ -348,10 +348,9 @@ impl Worker {
     fn start(&mut self, id: TaskId, mut coming: Coming) -> Result<(), Error> {
         let part = Arc::clone(&self.code.topology.parts[id.part]);
         let inputs: Vec<TopicPartition> = part.partitions(id.partition.0).collect();
-        let mut stream_time = None;
+        let mut progress = Progress::default();
         if let Some(state) = &mut coming.state {
-            let progress = state.live()?;
-            stream_time = progress.stream_time;
+            progress = state.live()?;
             if !progress.positions.is_empty() {
                 // So that the group knows it too, where it has forgotten.
                 self.ledger.touch(id);
@@ -363,8 +362,7 @@ impl Worker {
         }
         let positions: Vec<Position> = inputs.iter().map(|input| self.open[input]).collect();
         let (operators, partitions) = (self.code.operators(id.part), self.code.partitions(id.part));
-        let task =
-            Task::new(id, part, operators, &positions, partitions, coming.state, stream_time);
+        let task = Task::new(id, part, operators, &positions, partitions, coming.state, &progress);
         self.tasks.insert(id, task);
         for input in inputs {
             self.inbox.resume(&input);

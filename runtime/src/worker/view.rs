@@ -1,4 +1,4 @@
-//! What an observer sees: one view per source record, with its effects.
+//! What an observer sees: one view per source record, timer or result of a step, with its effects.
 
 use std::time::Duration;
 
@@ -22,10 +22,23 @@ pub struct View<'a> {
     pub record: Record<'a>,
     /// What was produced because of it, in order; the dead letter, if any, is not among them.
     pub outputs: Vec<Produced<'a>>,
+    /// What came too late for a step of the app because of it, and was left out there.
+    pub late: Vec<Late<'a>>,
     /// Set where it failed.
     pub failure: Option<Failure<'a>>,
     /// Functions that ran, and their share of the time of the batch.
     pub functions: Vec<(&'a str, Duration)>,
+}
+
+/// A record that came too late.
+#[derive(Debug)]
+pub struct Late<'a> {
+    /// For which store, or join.
+    pub node: &'a str,
+    /// Its key.
+    pub key: Option<&'a [u8]>,
+    /// Its value.
+    pub value: Option<&'a [u8]>,
 }
 
 /// A record that was produced.

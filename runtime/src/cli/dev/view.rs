@@ -146,6 +146,7 @@ fn text(view: &worker::View<'_>) -> String {
         lines.push(format!("   {function} {}", duration(*took)));
     }
     lines.extend(view.outputs.iter().map(|output| arrow("→", output)));
+    lines.extend(view.late.iter().map(|late| format!("   too late for {}", late.node)));
     if let Some(failure) = &view.failure {
         lines.extend(failure_lines(failure));
     }
@@ -242,6 +243,7 @@ fn json(view: &worker::View<'_>) -> serde_json::Value {
         "event": "record",
         "record": RecordOut::new(&view.source, &view.record),
         "outputs": view.outputs.iter().map(produced).collect::<Vec<_>>(),
+        "late": view.late.iter().map(|late| late.node).collect::<Vec<_>>(),
         "functions": functions.collect::<Vec<_>>(),
         "failure": failure,
     })
@@ -279,6 +281,7 @@ mod tests {
             source: TopicPartition::new("logins", 0),
             record: record("ann", r#"{"ok":false}"#),
             outputs: vec![produced("alerts", record("ann", r#"{"user":"ann","failures":5}"#))],
+            late: vec![worker::Late { node: "failures", key: Some(b"ann"), value: None }],
             failure: None,
             functions: vec![("fraud", Duration::from_micros(38))],
         };
@@ -286,6 +289,7 @@ mod tests {
         10:04:59.000 logins/0@41  ann  {"ok":false}
            fraud 38 µs
            → alerts/0@7  ann  {"user":"ann","failures":5}
+           too late for failures
         "#);
         let json = json(&view);
         assert_eq!(json["record"]["offset"], 41);
@@ -300,6 +304,7 @@ mod tests {
             source: TopicPartition::new("logins", 0),
             record: record("bob", "{}"),
             outputs: vec![],
+            late: Vec::new(),
             failure: Some(Failure {
                 function: "fraud",
                 attempts: 1,

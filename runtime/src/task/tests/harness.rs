@@ -1,21 +1,28 @@
-//! Functions that are closures, and a task of one or two of them.
+//! Functions that are closures, operators of the host that are fakes, and a task of a few of them.
 
-use std::sync::{Arc, Mutex, OnceLock};
+use std::{
+    sync::{Arc, Mutex, OnceLock},
+    time::Duration,
+};
 
 use tidemill_layout::{
     Batch, Emission, Entry, Failure, HeaderPart, Headers, Kind, OutcomeWriter, Part,
 };
 
 use crate::{
+    aggregate::{Emit, KeyFormat, Spec},
     guest::{
         Binding, Component, Engine, EngineSettings, Fault, Instantiate, Invoke, Limits, Scope,
         encode,
     },
-    operator::{Function, OutputCheck},
+    operator::{Function, Host, Hosted, Operator, OutputCheck},
     record::{Offset, Partition, Position, Record, Records, Timestamp},
-    store::{self, Database, DatabaseSettings, StoreSpec, TaskKey, TaskState},
+    store::{self, Database, DatabaseSettings, Progress, StoreSpec, TaskKey, TaskState},
     task::{Failed, Task, TaskId, Turn},
-    topology::{Edge, EventTime, FunctionNode, Input, Node, OnFailure, Output, SubTopology, Work},
+    topology::{
+        AggregateNode, Edge, EventTime, Feed, Format, FunctionNode, Input, Node, OnFailure, Output,
+        SubTopology, Work,
+    },
 };
 
 /// Slots of every function here.
@@ -30,6 +37,8 @@ pub(super) const OTHER_TIMER: u32 = 6;
 const SLOTS: usize = 7;
 const STORES: usize = 5;
 const TIMERS: u16 = 2;
+/// The topic of late records.
+const LATE: usize = 4;
 
 /// Why an entry is not handled.
 #[derive(Debug)]
@@ -38,6 +47,8 @@ pub(super) enum Ended {
     Reject(&'static str),
     Error(&'static str),
     State(&'static str),
+    /// To be run again.
+    Later,
 }
 
 impl From<Fault> for Ended {
@@ -112,6 +123,7 @@ impl Invoke for Fake {
                 Err(Ended::Reject(reason)) => Failure::Reject(reason),
                 Err(Ended::Error(reason)) => Failure::Error(reason),
                 Err(Ended::State(reason)) => Failure::State(reason),
+                Err(Ended::Later) => Failure::Retry { after_ms: None, reason: "later" },
             };
             writer.rollback(mark);
             return Ok(writer.into_bytes(index, Some(failure)));
@@ -128,6 +140,23 @@ fn component() -> Component {
         engine.load(&encode(&tidemill_guests::module("guest-timely")).unwrap()).unwrap()
     };
     COMPONENT.get_or_init(load).clone()
+}
+
+/// A step of a task; each feeds all behind it in memory and a topic of its own.
+#[derive(Clone)]
+pub(super) enum Step {
+    Function(Program),
+    /// An operator of the host, made for the map store with this index.
+    Host(HostStep),
+}
+
+#[derive(Clone)]
+pub(super) struct HostStep {
+    pub(super) make: Arc<dyn Fn(usize) -> Box<dyn Host>>,
+    pub(super) emit: Emit,
+    pub(super) idle: Option<Duration>,
+    /// Whether the function before it feeds it, not its records.
+    pub(super) is_fed: bool,
 }
 
 /// How a [`Bench`] is made.
@@ -148,7 +177,10 @@ pub(super) struct Bench {
     pub(super) calls: Arc<Mutex<Vec<u32>>>,
     pub(super) now: Timestamp,
     next: i64,
-    _database: Database,
+    steps: Vec<Step>,
+    obeys: bool,
+    partitions: u32,
+    database: Database,
     _folder: tempfile::TempDir,
 }
 
@@ -168,10 +200,16 @@ pub(super) fn bench(
 
 impl Bench {
     pub(super) fn new(settings: Settings) -> Self {
+        let Settings { programs, obeys, records, partitions } = settings;
+        let steps = programs.into_iter().map(Step::Function).collect();
+        Bench::of(steps, obeys, records, partitions)
+    }
+
+    pub(super) fn of(steps: Vec<Step>, obeys: bool, records: usize, partitions: u32) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let database =
             Database::open(folder.path(), DatabaseSettings { memory_bytes: 8 << 20 }).unwrap();
-        let part = part(settings.programs.len(), settings.records);
+        let part = part(&steps, records);
         let key = TaskKey { app: "app".into(), part: Arc::clone(&part.name), partition: 0 };
         let lease = database.lease(&key).unwrap();
         let tables: Vec<u32> = part.stores.iter().map(|store| u32::from(store.broadcast)).collect();
@@ -187,27 +225,78 @@ impl Bench {
         state.restore(3, "users-id", &rows, Position(20), Timestamp(0)).unwrap();
         state.live().unwrap();
         let calls = Arc::new(Mutex::new(Vec::new()));
-        let operator = |program: &Program| {
-            let fake = Fake {
-                program: Arc::clone(program),
-                obeys: settings.obeys,
-                calls: Arc::clone(&calls),
-            };
-            let output = OutputCheck { name: "out".into(), bytes_max: 1 << 20 };
-            Function::new(Arc::new(fake), vec![output])
-        };
-        let operators = settings.programs.iter().map(operator).collect();
         let id = TaskId { part: 0, partition: Partition(0) };
         let task = Task::new(
             id,
             part,
-            operators,
+            operators(&steps, obeys, &calls),
             &[Position::START],
-            settings.partitions,
+            partitions,
             Some(Box::new(state)),
-            None,
+            &Progress::default(),
         );
-        Bench { task, calls, now: Timestamp(10_000), next: 0, _database: database, _folder: folder }
+        Bench {
+            task,
+            calls,
+            now: Timestamp(10_000),
+            next: 0,
+            steps,
+            obeys,
+            partitions,
+            database,
+            _folder: folder,
+        }
+    }
+
+    /// Seals and commits what was done.
+    pub(super) fn commit(&mut self) {
+        let progress = self.task.progress();
+        let state = self.task.state_mut().unwrap();
+        state.seal(&progress);
+        let mut batch = self.database.batch();
+        state.commit(&mut batch, &[], self.now);
+        self.database.write(batch).unwrap();
+    }
+
+    /// The task as it is made anew from the last commit; what was pushed since has to be pushed again.
+    pub(super) fn restart(&mut self) {
+        let part = Arc::clone(self.task.part());
+        let mut state = self.task.take_state().unwrap();
+        state.abort();
+        let progress = state.live().unwrap();
+        let position = progress.positions.first().map_or(Position::START, |(_, at)| *at);
+        self.next = position.0;
+        self.task = Task::new(
+            TaskId { part: 0, partition: Partition(0) },
+            part,
+            operators(&self.steps, self.obeys, &self.calls),
+            &[position],
+            self.partitions,
+            Some(state),
+            &progress,
+        );
+    }
+
+    /// Goes on with other code, which does the same.
+    pub(super) fn swap(&mut self) {
+        let part = Arc::clone(self.task.part());
+        let operators = operators(&self.steps, self.obeys, &self.calls);
+        self.task.swap(part, operators, self.now).unwrap();
+    }
+
+    /// Flushes until nothing is left that waits for the end of an epoch; answers as [`settle`](Self::settle), and
+    /// whether something is waited with.
+    pub(super) fn flush(&mut self) -> (Vec<String>, bool) {
+        let mut lines = Vec::new();
+        loop {
+            match self.task.flush(self.now).unwrap() {
+                Turn::Idle => return (lines, false),
+                Turn::Waiting(_) => return (lines, true),
+                Turn::Worked { effects, .. } => {
+                    lines.extend((0..effects.len()).map(|index| line(&effects.output(index))));
+                }
+            }
+        }
     }
 
     /// More records, as key, time and value.
@@ -269,7 +358,7 @@ fn line(output: &crate::task::OutputRecord<'_>) -> String {
     let text = |bytes: Option<&[u8]>| {
         bytes.map_or("null".to_owned(), |bytes| String::from_utf8_lossy(bytes).into_owned())
     };
-    let topic = ["dlq", "out", "out1", "out2"][output.topic];
+    let topic = ["dlq", "out", "out1", "out2", "late"][output.topic];
     let time = output.timestamp.millis();
     let mut line = format!("{topic} {} {} @{time}", text(output.key), text(output.value));
     for header in output.headers.iter() {
@@ -281,7 +370,24 @@ fn line(output: &crate::task::OutputRecord<'_>) -> String {
     line
 }
 
-fn part(functions: usize, batch_records: usize) -> Arc<SubTopology> {
+fn operators(steps: &[Step], obeys: bool, calls: &Arc<Mutex<Vec<u32>>>) -> Vec<Operator> {
+    let check = |name: &str| OutputCheck { name: name.into(), bytes_max: 1 << 20 };
+    let operator = |(index, step): (usize, &Step)| match step {
+        Step::Function(program) => {
+            let program = Arc::clone(program);
+            let fake = Fake { program, obeys, calls: Arc::clone(calls) };
+            Operator::Function(Function::new(Arc::new(fake), vec![check("out")]))
+        }
+        Step::Host(host) => {
+            let host = (host.make)(index * STORES + MAP as usize);
+            Operator::Host(Hosted::new(host, vec![check("out"), check("late")]))
+        }
+    };
+    steps.iter().enumerate().map(operator).collect()
+}
+
+fn part(steps: &[Step], batch_records: usize) -> Arc<SubTopology> {
+    let functions = steps.len();
     let mut stores = Vec::new();
     let mut timers: Vec<Arc<str>> = Vec::new();
     for function in 0..functions {
@@ -320,23 +426,37 @@ fn part(functions: usize, batch_records: usize) -> Arc<SubTopology> {
             Binding::Timer(timer),
             Binding::Timer(timer + 1),
         ];
-        let edges = (function + 1..functions).map(|node| Edge { node, source: 0 });
-        Node {
-            name: format!("f{function}").into(),
-            work: Work::Function(FunctionNode {
+        let is_fed = |node: usize| matches!(&steps[node], Step::Host(host) if host.is_fed);
+        let edges = (function + 1..functions).filter(|node| !is_fed(*node));
+        let edges = edges.map(|node| Edge { node, source: 0 }).collect();
+        // Where the next one is fed by it, the store is shared.
+        let mut bindings = bindings.map(Some);
+        if function + 1 < functions && is_fed(function + 1) {
+            bindings[MAP as usize] = Some(Binding::Store(store + STORES + MAP as usize));
+        }
+        let work = match &steps[function] {
+            Step::Function(_) => Work::Function(FunctionNode {
                 component: component(),
                 index: 0,
                 config: "{}".into(),
                 limits: Limits::default(),
-                bindings: bindings.map(Some).into(),
+                bindings: bindings.into(),
                 allow: Vec::new(),
             }),
+            Step::Host(host) => Work::Aggregate(AggregateNode {
+                store: store + MAP as usize,
+                feed: (!host.is_fed).then(|| Feed { format: Format::Json, columns: Vec::new() }),
+            }),
+        };
+        let output = |name: &str, topic, edges| Output { name: name.into(), topic, edges };
+        Node {
+            name: format!("f{function}").into(),
+            work,
             filter: Default::default(),
-            outputs: vec![Output {
-                name: "out".into(),
-                topic: Some(1 + function),
-                edges: edges.collect(),
-            }],
+            outputs: vec![
+                output("out", Some(1 + function), edges),
+                output("late", Some(LATE), Vec::new()),
+            ],
             dead_letters: Some(0),
             on_failure: OnFailure {
                 retries: None,
@@ -345,6 +465,11 @@ fn part(functions: usize, batch_records: usize) -> Arc<SubTopology> {
             },
         }
     };
+    let aggregates = steps.iter().enumerate().filter_map(|(index, step)| match step {
+        Step::Function(_) => None,
+        Step::Host(host) => Some((index * STORES + MAP as usize, spec(host))),
+    });
+    let aggregates = aggregates.collect();
     Arc::new(SubTopology {
         name: "f0".into(),
         inputs: vec![Input {
@@ -353,12 +478,24 @@ fn part(functions: usize, batch_records: usize) -> Arc<SubTopology> {
             time: EventTime::Record,
         }],
         nodes: (0..functions).map(node).collect(),
-        aggregates: Default::default(),
+        aggregates,
         stores,
         timers,
         max_ahead: std::time::Duration::from_secs(3600),
         batch_records,
         batch_bytes: 1 << 20,
+    })
+}
+
+/// Of these a task asks for no more than when results come out.
+fn spec(host: &HostStep) -> Arc<Spec> {
+    Arc::new(Spec {
+        windows: None,
+        grace: Duration::ZERO,
+        retention: Duration::ZERO,
+        emit: host.emit,
+        idle: host.idle,
+        key_format: KeyFormat::Plain,
     })
 }
 

@@ -3,5 +3,6 @@
 
 mod contract;
 mod harness;
+mod hosts;
 mod replay;
 mod timers;
