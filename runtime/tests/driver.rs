@@ -88,6 +88,9 @@ fn show(effects: &[Effect]) -> String {
             Effect::Dead { function, value, reason, .. } => {
                 writeln!(shown, "dead {function} {} ! {reason}", text(value))
             }
+            Effect::Late { store, key, value } => {
+                writeln!(shown, "late {store} {}={}", text(key), text(value))
+            }
             Effect::Retry { function, attempt, reason } => {
                 writeln!(shown, "retry {function} {attempt} ! {reason}")
             }

@@ -39,5 +39,8 @@ fn a_golden_that_is_not_what_kafka_streams_makes_of_it_is_told() {
     let output = check(copy.path());
     let told = String::from_utf8_lossy(&output.stderr);
     assert!(!output.status.success(), "{told}");
-    assert!(told.contains("stream-table.jsonl is not what Kafka Streams makes of it now"), "{told}");
+    assert!(
+        told.contains("stream-table.jsonl is not what Kafka Streams makes of it now"),
+        "{told}"
+    );
 }

@@ -265,12 +265,16 @@ impl TaskDriver {
         self.settle()
     }
 
-    /// Moves the wall clock there and answers what the app did because of it.
+    /// Moves the wall clock there, with nothing to come from any input for as long as results wait for that, and answers
+    /// what the app did because of it.
     ///
     /// # Errors
     /// Where the app cannot go on.
     pub fn at(&mut self, now: Timestamp) -> Result<Vec<Effect>, DriveError> {
         self.clock.advance_to(now);
+        if let Some(worker) = &mut self.worker {
+            worker.hurry();
+        }
         self.settle()
     }
 
@@ -323,6 +327,11 @@ impl Observer for Collector {
     fn observe(&self, view: &View<'_>) {
         let mut effects = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         effects.extend(view.outputs.iter().map(out));
+        effects.extend(view.late.iter().map(|late| Effect::Late {
+            store: late.node.to_owned(),
+            key: late.key.map(<[u8]>::to_vec),
+            value: late.value.map(<[u8]>::to_vec),
+        }));
         let Some(failure) = &view.failure else { return };
         let function = failure.function.to_owned();
         let reason = format!("{}: {}", failure.reason.kind(), failure.reason);

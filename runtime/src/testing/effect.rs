@@ -49,6 +49,15 @@ pub enum Effect {
         /// Such as `reject: value is not JSON: …`.
         reason: String,
     },
+    /// A record came too late for a store, or a join.
+    Late {
+        /// Which.
+        store: String,
+        /// The record's key.
+        key: Option<Vec<u8>>,
+        /// The record's value.
+        value: Option<Vec<u8>>,
+    },
     /// A function asked to be run again, or ran out of time.
     Retry {
         /// Which.

@@ -489,7 +489,10 @@ fn part(steps: &[Step], batch_records: usize) -> Arc<SubTopology> {
 
 /// Of these a task asks for no more than when results come out.
 fn spec(host: &HostStep) -> Arc<Spec> {
+    let count = tidemill_aggregates::Aggregate::parse("count()").unwrap();
+    let compute = tidemill_aggregates::Compute::new([("count", count)]).unwrap();
     Arc::new(Spec {
+        compute: Arc::new(compute),
         windows: None,
         grace: Duration::ZERO,
         retention: Duration::ZERO,

@@ -160,6 +160,11 @@ impl Expected {
                 value: Want::of(value.as_deref()),
                 reason: Some(reason.clone()),
             },
+            Effect::Late { store, key, value } => Expected::Late {
+                store: store.clone(),
+                key: Value::of(key.as_deref()),
+                value: Want::of(value.as_deref()),
+            },
             Effect::Retry { function, attempt, reason } => Expected::Retry {
                 function: function.clone(),
                 attempt: *attempt,
@@ -237,6 +242,14 @@ impl Expected {
                     && key.bytes() == got_key.as_deref()
                     && value.matches(got_value.as_deref())
                     && reason.as_ref().is_none_or(|reason| reason == got_reason)
+            }
+            (
+                Expected::Late { store, key, value },
+                Effect::Late { store: got_store, key: got_key, value: got_value },
+            ) => {
+                same_name(store, got_store)
+                    && key.bytes() == got_key.as_deref()
+                    && value.matches(got_value.as_deref())
             }
             (
                 Expected::Retry { function, attempt, reason },

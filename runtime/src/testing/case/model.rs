@@ -173,6 +173,15 @@ pub enum Expected {
         /// `None`: any.
         reason: Option<String>,
     },
+    /// A record that came too late.
+    Late {
+        /// For which store, or join.
+        store: String,
+        /// The record's key.
+        key: Value,
+        /// The record's value.
+        value: Want,
+    },
     /// One more attempt.
     Retry {
         /// The function that asked for it.

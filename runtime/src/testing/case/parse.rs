@@ -53,7 +53,7 @@ pub fn parse_input(
     input(text.trim_start_matches([' ', '\t']), files)
 }
 
-const WORDS: &str = "a line begins with case, given, in, at, restart, out, dead, retry, pause, state, table, timer, + or !";
+const WORDS: &str = "a line begins with case, given, in, at, restart, out, dead, late, retry, pause, state, table, timer, + or !";
 
 struct Parser<'a> {
     files: ReadFile<'a>,
@@ -91,10 +91,9 @@ impl Parser<'_> {
                 line::end(line)?;
                 self.step(number, Stimulus::Restart)
             }
-            "out" | "dead" | "retry" | "pause" | "state" | "table" | "timer" => {
+            "out" | "dead" | "late" | "retry" | "pause" | "state" | "table" | "timer" => {
                 self.effect(number, word, line)
             }
-            "late" => Err("`late` needs windows, which this version does not have".into()),
             _ => Err(format!("`{word}` is no word of a case: {WORDS}")),
         }
     }
@@ -315,6 +314,11 @@ fn effect(word: &str, mut line: &str, files: ReadFile<'_>) -> Result<Expected, P
             return Ok(Expected::Table { table, key, value: line::want(&mut line, files, false)? });
         }
         "timer" => return timer(line, files),
+        "late" => {
+            let store = line::expect(&mut line, "the store")?.to_owned();
+            let key = line::key(&mut line, files)?;
+            return Ok(Expected::Late { store, key, value: line::want(&mut line, files, false)? });
+        }
         _ => {}
     }
     let function = line::expect(&mut line, "the function")?.to_owned();

@@ -82,6 +82,9 @@ impl fmt::Display for Expected {
                 write!(f, "dead {function} {} {value}", key.token())?;
                 write_reason(f, "\n  ! ", reason.as_deref())
             }
+            Expected::Late { store, key, value } => {
+                write!(f, "late {store} {} {value}", key.token())
+            }
             Expected::Retry { function, attempt, reason } => {
                 write!(f, "retry {function} {attempt}")?;
                 write_reason(f, " ! ", reason.as_deref())

@@ -290,7 +290,7 @@ fn errors_name_the_line_and_what_would_be_right() {
         "case a\nin t k v\nstate s k [10:00:00,10:01:00) v",
         "case a\nin t k v\nstate s k [a b] v",
         "case a\nin t k v\nstate s k like {}",
-        "case a\nin t k v\nlate s k v",
+        "case a\nin t k v\nlate s k like {}",
         "case a\nin t k v\ntimer due k null",
         "case a\nin t k v\ntimer watch.due k soon",
         "case a\nin t k v\npause f reason",
@@ -308,7 +308,7 @@ fn errors_name_the_line_and_what_would_be_right() {
     assert_snapshot!(shown.join("\n"), @r#"
     t.case:1: a case begins with `case TITLE`: there is none above
     t.case:1: the title is missing: say in a few words what the case shows
-    t.case:2: `foo` is no word of a case: a line begins with case, given, in, at, restart, out, dead, retry, pause, state, table, timer, + or !
+    t.case:2: `foo` is no word of a case: a line begins with case, given, in, at, restart, out, dead, late, retry, pause, state, table, timer, + or !
     t.case:2: the topic is missing
     t.case:2: the key is missing: write null for none
     t.case:2: the value is missing: write null for none, "" for empty (and a key that looks like a time in quotes)
@@ -332,7 +332,7 @@ fn errors_name_the_line_and_what_would_be_right() {
     t.case:3: `[10:00:00,10:01:00)` is a window, and this version has none
     t.case:3: `[a`: an entry ends with ] and a blank, as [tea]; quote a key that has either in it
     t.case:3: `like` is for out only: write the whole value
-    t.case:3: `late` needs windows, which this version does not have
+    t.case:3: `like` is for out only: write the whole value
     t.case:3: `due`: write FUNCTION.TIMER, as watch.due
     t.case:3: `soon` is no time: write 10:00:00, 2026-01-02T10:00:00Z, +5m or 13 digits of milliseconds
     t.case:3: `reason` is too much here
@@ -465,6 +465,8 @@ fn expected() -> impl Strategy<Value = Expected> {
         ("[a-z_]{1,9}", value(), exact, any::<Option<String>>()).prop_map(
             |(function, key, value, reason)| Expected::Dead { function, key, value, reason }
         ),
+        ("[a-z_]{1,9}", value(), value().prop_map(Want::Exactly))
+            .prop_map(|(store, key, value)| Expected::Late { store, key, value }),
         ("[a-z_]{1,9}", 1..u32::MAX, any::<Option<String>>())
             .prop_map(|(function, attempt, reason)| Expected::Retry { function, attempt, reason }),
         ("[a-z_]{1,9}", any::<Option<String>>())
