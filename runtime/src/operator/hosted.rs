@@ -5,7 +5,7 @@ use std::{ops::ControlFlow, time::Instant};
 use bytesize::ByteSize;
 use tidemill_layout::{HeaderPart, Part};
 
-use super::{Arrival, Cost, Due, Function, Host, OutputCheck, Reason, Sent};
+use super::{Arrival, Cost, Due, Function, Host, Join, OutputCheck, Reason, Sent};
 use crate::{
     guest::Scope,
     store,
@@ -67,7 +67,8 @@ pub struct Hosted {
 pub fn host(node: &Node, _part: &SubTopology) -> Box<dyn Host> {
     match &node.work {
         Work::Function(_) => panic!("`{}` is a function", node.name),
-        Work::Aggregate(_) | Work::Join(_) | Work::Rekey(_) => {
+        Work::Join(join) => Box::new(Join::new(join)),
+        Work::Aggregate(_) | Work::Rekey(_) => {
             unreachable!("no topology that is built has such nodes yet")
         }
     }

@@ -32,6 +32,7 @@ pub use effects::{Effects, Failed, LateRecord, OutputRecord, Verdict};
 pub use source::Source;
 
 use crate::{
+    aggregate::Engine,
     guest::Scope,
     operator::{Filter, Operator},
     record::{Partition, Position, Records, Timestamp},
@@ -133,7 +134,8 @@ impl Task {
     ) -> Self {
         let mut scope = state.map_or_else(Scope::default, |state| {
             let (stores, timers) = (part.stores.clone(), part.timers.clone());
-            Scope::new(state, stores, timers, id.partition, partitions)
+            let engines = engines(&part);
+            Scope::new(state, stores, timers, id.partition, partitions).with_engines(engines)
         });
         let inputs =
             part.inputs.iter().map(|input| input.time.clone()).zip(positions.iter().copied());
@@ -275,7 +277,7 @@ impl Task {
         let nodes = self.part.nodes.iter().zip(&self.operators);
         let progress = nodes.filter_map(|(node, operator)| {
             let progress = operator.host()?.progress(&self.scope)?;
-            Some(NodeProgress { node: Arc::clone(&node.name), ..progress })
+            Some(NodeProgress { node: Arc::clone(timed(&self.part, node)), ..progress })
         });
         progress.collect()
     }
@@ -567,6 +569,20 @@ impl Task {
     }
 }
 
+/// The engines of the aggregates among the stores, by store.
+fn engines(part: &SubTopology) -> Vec<Option<Box<Engine>>> {
+    let engine = |store| part.aggregates.get(&store).map(|spec| Box::new(Engine::new(store, spec)));
+    (0..part.stores.len()).map(engine).collect()
+}
+
+/// As what the time of a node is kept: that of an aggregate is its store's, for those who read there.
+fn timed<'a>(part: &'a SubTopology, node: &'a Node) -> &'a Arc<str> {
+    match &node.work {
+        topology::Work::Aggregate(aggregate) => &part.stores[aggregate.store].name,
+        _ => &node.name,
+    }
+}
+
 /// Has operators of the host go on from where they had come to.
 fn resume(
     part: &SubTopology,
@@ -576,7 +592,8 @@ fn resume(
 ) {
     for (node, operator) in part.nodes.iter().zip(operators) {
         if let Some(host) = operator.host_mut()
-            && let Some(progress) = progress.iter().find(|progress| progress.node == node.name)
+            && let Some(progress) =
+                progress.iter().find(|progress| progress.node == *timed(part, node))
         {
             host.resume(progress, scope);
         }
