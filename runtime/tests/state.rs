@@ -385,7 +385,7 @@ fn a_row_that_is_wrong_ends_the_call_and_names_the_entry() {
     assert_eq!(refused(&mut raw, "windows 3 ."), contract("its slot 3 is no aggregate"));
     assert_eq!(refused(&mut raw, "add 0 . 1"), contract("its slot 0 is no counter"));
     assert_eq!(
-        refused(&mut raw, "row-add 0 -1 {}"),
+        refused(&mut raw, "count 1 .; row-add 0 -1 {}"),
         (None, Fault::Contract { what: "it goes back from entry 1 to 0".to_owned() })
     );
     let messages = [
@@ -395,7 +395,12 @@ fn a_row_that_is_wrong_ends_the_call_and_names_the_entry() {
         r#"row-add 0 . {"v":}"#,
     ]
     .map(|command| trap(&mut raw, command));
-    insta::assert_snapshot!(messages.join("\n"), @"");
+    insta::assert_snapshot!(messages.join("\n"), @r"
+    `windows`: sum(v) leaves the range of 64-bit integers
+    `windows`: sum(v): column `v` holds text, expected an int or a float
+    `windows`: a row is a JSON object of columns: invalid type: integer `5`, expected an object at column 1
+    `windows`: a row is a JSON object of columns: expected value at column 6
+    ");
     let without_key = raw.ask_at(None, &[right]).unwrap_err();
     assert_eq!(without_key, (Some(0), Fault::Reject { reason: "record has no key".to_owned() }));
 }
@@ -433,10 +438,10 @@ fn what_it_asks_for_is_its_capabilities() {
     assert_eq!(
         raw().imports(),
         [
-            "tidemill:function/aggregates@1.0.0",
             "tidemill:function/state@1.0.0",
             "tidemill:function/tables@1.0.0",
-            "tidemill:function/timers@1.0.0"
+            "tidemill:function/timers@1.0.0",
+            "tidemill:function/aggregates@1.0.0"
         ]
     );
 }

@@ -147,7 +147,10 @@ fn columns(row: &[u8], names: &[String], columns: &mut Vec<Value>) -> Result<(),
     }
     let mut reader = serde_json::Deserializer::from_slice(row);
     let read = Fields { names, columns }.deserialize(&mut reader).and_then(|()| reader.end());
-    read.map_err(|error| format!("a row is a JSON object of columns: {error}"))
+    read.map_err(|error| {
+        let why = error.to_string().replace(" at line 1 column ", " at column ");
+        format!("a row is a JSON object of columns: {why}")
+    })
 }
 
 /// Reads the named fields of an object and skips the others.
