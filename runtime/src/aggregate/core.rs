@@ -42,8 +42,8 @@ pub(super) struct Core {
     pub(super) sent: Latest<Vec<u8>>,
     /// Each update, where each comes out, with the row that made it.
     pub(super) updates: Vec<(u32, Change)>,
-    /// Rows whose record was late.
-    pub(super) late: Vec<u32>,
+    /// Rows whose record was late, and its time.
+    pub(super) late: Vec<(u32, Timestamp)>,
     pub(super) marks: Marks,
     /// Whether marks that were written down are among them.
     pub(super) is_loaded: bool,

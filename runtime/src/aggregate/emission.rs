@@ -83,8 +83,8 @@ impl Engine {
         !self.core.updates.is_empty()
     }
 
-    /// The rows of this turn whose records were late, since it was last asked.
-    pub fn take_late(&mut self) -> Vec<u32> {
+    /// The rows of this turn whose records were late, since it was last asked, with the records' times.
+    pub fn take_late(&mut self) -> Vec<(u32, Timestamp)> {
         std::mem::take(&mut self.core.late)
     }
 
@@ -99,19 +99,19 @@ impl Engine {
         self.core.round.began.get_or_insert(now);
     }
 
-    /// Whether results that are closed where time is `time` are known to wait, or not known not to.
+    /// Whether results that are closed where time is `time` may wait.
     ///
     /// # Errors
-    /// What the disk says, or why parts of a result cannot be merged.
-    pub fn may_close(&mut self, state: &TaskState, time: Timestamp) -> Result<bool, Error> {
+    /// What the disk says.
+    pub fn may_close(&mut self, state: &TaskState, time: Timestamp) -> Result<bool, store::Error> {
         Ok(self.next_close(state)?.is_some_and(|next| next <= time))
     }
 
     /// When the first result that has not come out is closed, in the engine's time.
     ///
     /// # Errors
-    /// What the disk says, or why parts of a result cannot be merged.
-    pub fn next_close(&mut self, state: &TaskState) -> Result<Option<Timestamp>, Error> {
+    /// What the disk says.
+    pub fn next_close(&mut self, state: &TaskState) -> Result<Option<Timestamp>, store::Error> {
         if self.core.spec.emit != Emit::Final || self.shape == Shape::Whole {
             return Ok(None);
         }
@@ -119,14 +119,19 @@ impl Engine {
             return Ok(next);
         }
         let first = self.closed(state, Timestamp(i64::MAX / 4), 1)?;
-        let next = first.first().map(|change| self.closes_when(change));
+        let next = first.first().map(|change| self.closes_when(change.end));
         self.core.next_close = Some(next);
         Ok(next)
     }
 
+    /// What was known of the first result that is to be closed holds no more.
+    pub fn look_again(&mut self) {
+        self.core.next_close = None;
+    }
+
     /// The time of the engine at which a result is closed.
-    fn closes_when(&self, change: &Change) -> Timestamp {
-        let (end, grace) = (change.end.millis(), self.core.grace());
+    fn closes_when(&self, end: Timestamp) -> Timestamp {
+        let (end, grace) = (end.millis(), self.core.grace());
         Timestamp(match self.shape {
             Shape::Whole | Shape::Fixed(_) => end + grace,
             Shape::Sliding(_) => end + grace + 1,
@@ -134,16 +139,17 @@ impl Engine {
         })
     }
 
-    /// `final` results that are closed where time is `time`, behind those that came out, in their order.
+    /// `final` results that are closed where time is `time`, behind those that came out, in their order. One whose parts
+    /// cannot be merged has no row; why not, [`fire`](Engine::fire) says.
     ///
     /// # Errors
-    /// What the disk says, or why parts of a result cannot be merged.
+    /// What the disk says.
     pub fn closed(
         &mut self,
         state: &TaskState,
         time: Timestamp,
         limit: usize,
-    ) -> Result<Vec<Change>, Error> {
+    ) -> Result<Vec<Change>, store::Error> {
         if self.core.spec.emit != Emit::Final || limit == 0 {
             return Ok(Vec::new());
         }
@@ -168,8 +174,6 @@ impl Engine {
     /// A `final` result came out, on behalf of a row; time is at least where it is closed.
     pub fn sent(&mut self, row: u32, change: &Change) {
         self.pass(row, &change.key, change.start, change.end);
-        let at = self.closes_when(change);
-        self.core.time.raise(row, at);
     }
 
     fn pass(&mut self, row: u32, key: &[u8], start: Timestamp, end: Timestamp) {
@@ -179,6 +183,8 @@ impl Engine {
         };
         self.core.sent.raise(row, cursor);
         self.core.next_close = None;
+        let at = self.closes_when(end);
+        self.core.time.raise(row, at);
     }
 
     /// Results that changed and wait, in their order; where they come out at each commit.
@@ -284,9 +290,7 @@ impl Engine {
         match waiting.why {
             Why::Closed => {
                 let found = self.result(state, key, *start, *end)?;
-                if let Some(change) = &found {
-                    self.sent(row, change);
-                }
+                self.pass(row, key, *start, *end);
                 Ok(found.into_iter().collect())
             }
             Why::Changed => {
@@ -294,11 +298,7 @@ impl Engine {
                 let Some(from) = self.core.marks.get(&of).map(|mark| mark.from) else {
                     return Ok(Vec::new());
                 };
-                if self.core.marks.remove(row, &of) {
-                    let mut suffix = Vec::new();
-                    layout::mark(key, *start, *end, &mut suffix);
-                    state.ordered_delete(Some(row), self.core.store, &suffix);
-                }
+                self.core.unmark_fired(state, row, &of);
                 let Shape::Fixed(panes) = self.shape else {
                     return self.marked(state, key, &[(*start, *end, from)]);
                 };
@@ -313,16 +313,33 @@ impl Engine {
                 Ok(found)
             }
             Why::Paused => {
-                let marks = self.core.marks_of(state, key)?;
-                for (start, end, _) in &marks {
-                    let mut suffix = Vec::new();
-                    layout::mark(key, *start, *end, &mut suffix);
-                    state.ordered_delete(Some(row), self.core.store, &suffix);
-                }
-                self.core.round.key.raise(row, key.clone());
+                let marks = self.core.take_marks(state, row, key)?;
                 self.marked(state, key, &marks)
             }
         }
+    }
+
+    /// Results that waited are not to come out: they went to the dead letters.
+    ///
+    /// # Errors
+    /// What the disk says.
+    pub fn skip(
+        &mut self,
+        state: &mut TaskState,
+        row: u32,
+        waiting: &Waiting,
+    ) -> Result<(), store::Error> {
+        let Waiting { key, start, end, .. } = waiting;
+        match waiting.why {
+            Why::Closed => self.pass(row, key, *start, *end),
+            Why::Changed => {
+                self.core.unmark_fired(state, row, &Of { key, start: *start, end: *end });
+            }
+            Why::Paused => {
+                self.core.take_marks(state, row, key)?;
+            }
+        }
+        Ok(())
     }
 
     /// What marks of a key stand for: start, end, and of a pane the first window that it counts in.
@@ -435,6 +452,32 @@ impl Core {
             self.marks.saved();
         }
         Ok(())
+    }
+
+    /// A result that was marked came out.
+    fn unmark_fired(&mut self, state: &mut TaskState, row: u32, of: &Of<'_>) {
+        if self.marks.remove(row, of) {
+            let mut suffix = Vec::new();
+            layout::mark(of.key, of.start, of.end, &mut suffix);
+            state.ordered_delete(Some(row), self.store, &suffix);
+        }
+    }
+
+    /// Removes the marks of a key from the store, whose turn it was in the round.
+    fn take_marks(
+        &mut self,
+        state: &mut TaskState,
+        row: u32,
+        key: &[u8],
+    ) -> Result<Vec<(Timestamp, Timestamp, Timestamp)>, store::Error> {
+        let marks = self.marks_of(state, key)?;
+        let mut suffix = Vec::new();
+        for (start, end, _) in &marks {
+            layout::mark(key, *start, *end, &mut suffix);
+            state.ordered_delete(Some(row), self.store, &suffix);
+        }
+        self.round.key.raise(row, key.to_vec());
+        Ok(marks)
     }
 
     /// The marks of a key in the store, of panes with the first windows that they count in; by start.

@@ -11,7 +11,6 @@ use super::{
     panes::Panes,
     session::Session,
     sliding::Sliding,
-    spans,
 };
 use crate::{
     record::Timestamp,
@@ -288,48 +287,6 @@ impl Engine {
         (open.max(panes.first(at.millis())), panes.last(at.millis()))
     }
 
-    /// The windows of a key that begin from `from`, included, to `to`, excluded, by start.
-    ///
-    /// # Errors
-    /// What the disk says, or why their parts cannot be merged.
-    pub fn read(
-        &mut self,
-        state: &TaskState,
-        key: &[u8],
-        from: Timestamp,
-        to: Timestamp,
-    ) -> Result<Vec<Window>, Error> {
-        let (from, to) = (from.millis().max(0), to.millis().saturating_sub(1));
-        let latest = self.core.time.get().map_or(0, |time| time.millis());
-        let retained = latest.saturating_sub(millis(self.core.spec.retention));
-        let (from, to) = (from.max(retained), to.min(latest.saturating_add(1)));
-        if from > to {
-            return Ok(Vec::new());
-        }
-        let mut windows = Vec::new();
-        let mut each = |span: spans::Span| {
-            if (from..=to).contains(&span.start) {
-                windows.push(span.change(key));
-            }
-            std::ops::ControlFlow::Continue(())
-        };
-        match self.shape {
-            Shape::Whole => windows.extend(fixed::whole(&self.core, state, key)?),
-            Shape::Fixed(panes) => {
-                let first = panes.last(from + panes.advance - 1);
-                windows = panes.look(&self.core, state, key, first, to)?;
-            }
-            Shape::Sliding(sliding) => {
-                let ends = (from + sliding.difference, to + sliding.difference);
-                sliding.spans().walk(&self.core, state, key, ends, false, &mut each)?;
-            }
-            Shape::Session(session) => {
-                session.spans().walk(&self.core, state, key, (from, latest), false, &mut each)?;
-            }
-        }
-        Ok(windows.into_iter().filter_map(Change::into_window).collect())
-    }
-
     /// A turn begins.
     pub fn begin(&mut self) {
         let core = &mut self.core;
@@ -353,7 +310,7 @@ impl Engine {
         core.fired.keep(rows);
         core.round.keep(rows);
         core.updates.retain(|(row, _)| *row < rows);
-        core.late.retain(|row| *row < rows);
+        core.late.retain(|(row, _)| *row < rows);
     }
 
     /// What is not committed is dropped; it goes on from `progress`, or from the beginning.
@@ -415,7 +372,7 @@ impl Engine {
 const CURSOR_BYTES_MAX: usize = 60_000;
 
 impl Change {
-    fn into_window(self) -> Option<Window> {
+    pub(super) fn into_window(self) -> Option<Window> {
         Some(Window { start: self.start, end: self.end, at: self.at, row: self.row? })
     }
 }

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use tidemill_aggregates::{Row, Value};
+use tidemill_aggregates::{Fault, Row, Value};
 
 use super::{
     core::{Change, Core, add, millis},
@@ -64,6 +64,30 @@ pub(super) fn whole(
     Ok(found.map(|(at, row)| change(key, ALWAYS, Timestamp(i64::MAX), at, row)))
 }
 
+/// What has no window, of keys behind one, where that is given.
+pub(super) fn wholes(
+    core: &Core,
+    state: &impl Ordered,
+    after: Option<&[u8]>,
+    limit: usize,
+) -> Result<Vec<Change>, store::Error> {
+    let mut lower = Vec::new();
+    layout::fixed(tag::DATA, ALWAYS, after.unwrap_or_default(), &mut lower);
+    if after.is_some() {
+        lower.push(0);
+    }
+    let mut found = Vec::new();
+    state.ordered_scan(core.store, &lower, &[tag::DATA + 1], false, |suffix, at, bytes| {
+        let key = layout::split_fixed(suffix).map_or(&[][..], |(_, key)| key);
+        if !core.time.get().is_some_and(|now| state.is_over(core.store, at, *now)) {
+            let row = core.decode(state, bytes)?;
+            found.push(change(key, ALWAYS, Timestamp(i64::MAX), at, row));
+        }
+        Ok::<_, store::Error>(found.len() < limit)
+    })?;
+    Ok(found)
+}
+
 fn change(key: &[u8], start: Timestamp, end: Timestamp, at: Timestamp, row: Row) -> Change {
     Change { key: key.to_vec(), start, end, at, row: Some(row) }
 }
@@ -88,7 +112,7 @@ impl Panes {
         let (first, last) = (self.first(at.millis()), self.last(at.millis()));
         let open = self.first_open(Self::closed_at(core, time)).max(first);
         if open > last {
-            core.late.push(row);
+            core.late.push((row, at));
             return Ok(Added::Late { closes: true });
         }
         let pane = Timestamp(self.pane(at.millis()));
@@ -207,7 +231,8 @@ impl Panes {
             let within = panes
                 .iter()
                 .filter(|(pane, _)| *pane >= window && *pane < window.saturating_add(self.size));
-            windows.extend(self.window(core, key, window, within.map(|(_, pane)| pane))?);
+            let found = self.window(core, key, window, within.map(|(_, pane)| pane));
+            windows.extend(found.map_err(Error::Fault)?);
         }
         Ok(windows)
     }
@@ -219,12 +244,12 @@ impl Panes {
         key: &[u8],
         window: i64,
         panes: impl Iterator<Item = &'a Pane>,
-    ) -> Result<Option<Change>, Error> {
+    ) -> Result<Option<Change>, Fault> {
         let mut found: Option<(Timestamp, Row)> = None;
         for (at, row) in panes.flat_map(|pane| pane.rows(window)) {
             match &mut found {
                 Some((latest, whole)) => {
-                    core.compute().merge(whole, row).map_err(Error::Fault)?;
+                    core.compute().merge(whole, row)?;
                     *latest = at.max(*latest);
                 }
                 None => found = Some((at, row.clone())),
@@ -237,20 +262,33 @@ impl Panes {
     /// `final` results that are closed where `closed` is, behind those that came out, in the order of windows and keys.
     pub(super) fn closed(
         self,
-        core: &mut Core,
-        state: &TaskState,
+        core: &Core,
+        state: &impl Ordered,
         closed: i64,
         limit: usize,
-    ) -> Result<Vec<Change>, Error> {
-        let (mut window, mut after) = match core.sent.get().map(|sent| split_cursor(sent)) {
-            Some(Some((window, key))) => (window, Some(key)),
-            _ => match self.first_pane(core, state, i64::MIN)? {
-                Some(pane) => (self.first(pane), None),
-                None => return Ok(Vec::new()),
-            },
-        };
+    ) -> Result<Vec<Change>, store::Error> {
+        let after = core.sent.get().and_then(|sent| split_cursor(sent));
+        let from = after.unwrap_or((i64::MIN, Vec::new()));
+        let after = core.sent.get().is_some().then_some(from.1);
+        self.results(core, state, (from.0, after), closed.saturating_sub(self.size), limit)
+    }
+
+    /// Results of windows that begin from one time on, and there behind a key, up to another, included.
+    pub(super) fn results(
+        self,
+        core: &Core,
+        state: &impl Ordered,
+        (from, mut after): (i64, Option<Vec<u8>>),
+        last: i64,
+        limit: usize,
+    ) -> Result<Vec<Change>, store::Error> {
+        let mut window = from;
+        if after.is_none() {
+            let Some(pane) = self.first_pane(core, state, from)? else { return Ok(Vec::new()) };
+            window = self.first(pane).max(from);
+        }
         let mut found = Vec::new();
-        while found.len() < limit && window.saturating_add(self.size) <= closed {
+        while found.len() < limit && window <= last {
             let (until, results) =
                 self.slice(core, state, window, after.as_deref(), limit - found.len())?;
             found.extend(results);
@@ -285,11 +323,11 @@ impl Panes {
     fn slice(
         self,
         core: &Core,
-        state: &TaskState,
+        state: &impl Ordered,
         window: i64,
         after: Option<&[u8]>,
         limit: usize,
-    ) -> Result<(Option<Vec<u8>>, Vec<Change>), Error> {
+    ) -> Result<(Option<Vec<u8>>, Vec<Change>), store::Error> {
         let mut keys: BTreeMap<Vec<u8>, Vec<Pane>> = BTreeMap::new();
         // Up to here all panes were looked at.
         let mut bound: Option<Vec<u8>> = None;
@@ -324,7 +362,11 @@ impl Panes {
             if bound.as_ref().is_some_and(|bound| key > bound) {
                 break;
             }
-            results.extend(self.window(core, key, window, panes.iter())?);
+            let nothing = |_| {
+                let (start, end) = (Timestamp(window), Timestamp(window + self.size));
+                Some(Change { key: key.clone(), start, end, at: start, row: None })
+            };
+            results.extend(self.window(core, key, window, panes.iter()).unwrap_or_else(nothing));
         }
         Ok((bound, results))
     }
@@ -357,7 +399,7 @@ pub(super) fn cursor(window: Timestamp, key: &[u8]) -> Vec<u8> {
 }
 
 /// The window and the key of a cursor.
-fn split_cursor(cursor: &[u8]) -> Option<(i64, Vec<u8>)> {
+pub(super) fn split_cursor(cursor: &[u8]) -> Option<(i64, Vec<u8>)> {
     let (window, key) = layout::time(cursor)?;
     Some((window.millis(), key.to_vec()))
 }

@@ -22,9 +22,12 @@ mod fixed;
 mod latest;
 mod marks;
 mod panes;
+mod read;
 mod session;
 mod sliding;
 mod spans;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -33,6 +36,7 @@ pub use self::{
     core::Change,
     emission::{Waiting, Why},
     engine::{Added, Engine, Error, Refused, Window},
+    read::{read, scan},
 };
 
 /// An aggregate store as declared and checked.

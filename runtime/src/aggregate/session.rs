@@ -56,7 +56,7 @@ impl Session {
             row: core.compute().init(),
         };
         if merged.end < self.closed_at(core, time) {
-            core.late.push(row);
+            core.late.push((row, at));
             return Ok(Added::Late { closes: true });
         }
         merged.at = Timestamp(merged.end);

@@ -61,7 +61,7 @@ impl Sliding {
         let time = core.time.get().copied().unwrap_or(at);
         let closed = Self::closed_at(core, time);
         if at.millis().saturating_add(self.difference) < closed {
-            core.late.push(row);
+            core.late.push((row, at));
             return Ok(Added::Late { closes: false });
         }
         let mut coming = Coming { row, key, arguments, at: at.millis(), closed, taken: false };
@@ -74,7 +74,7 @@ impl Sliding {
         if coming.taken {
             return Ok(Added::In { closes });
         }
-        core.late.push(row);
+        core.late.push((row, at));
         Ok(Added::Late { closes })
     }
 

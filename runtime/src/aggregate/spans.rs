@@ -4,10 +4,7 @@ use std::ops::ControlFlow;
 
 use tidemill_aggregates::Row;
 
-use super::{
-    core::{Change, Core},
-    engine::Error,
-};
+use super::core::{Change, Core};
 use crate::{
     record::Timestamp,
     store::{self, Ordered, TaskState, layout, tag},
@@ -140,13 +137,25 @@ impl Spans {
     pub(super) fn closed(
         self,
         core: &Core,
-        state: &TaskState,
+        state: &impl Ordered,
         closed: i64,
         limit: usize,
-    ) -> Result<Vec<Change>, Error> {
+    ) -> Result<Vec<Change>, store::Error> {
+        self.results(core, state, core.sent.get().map(Vec::as_slice), closed, limit)
+    }
+
+    /// Results that end before `closed`, behind a [`cursor`] where one is given, in that order.
+    pub(super) fn results(
+        self,
+        core: &Core,
+        state: &impl Ordered,
+        after: Option<&[u8]>,
+        closed: i64,
+        limit: usize,
+    ) -> Result<Vec<Change>, store::Error> {
         let mut lower = vec![tag::INDEX];
-        if let Some(sent) = core.sent.get() {
-            lower.extend_from_slice(sent);
+        if let Some(after) = after {
+            lower.extend_from_slice(after);
             lower.push(0);
         }
         let mut upper = vec![tag::INDEX];

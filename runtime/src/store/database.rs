@@ -15,8 +15,8 @@ use std::{
 };
 
 use rocksdb::{
-    ColumnFamily, DB, DBPinnableSlice, DBRawIterator, FlushOptions, ReadOptions, WriteBatch,
-    WriteOptions,
+    ColumnFamily, DB, DBPinnableSlice, DBRawIterator, FlushOptions, ReadOptions,
+    SnapshotWithThreadMode, WriteBatch, WriteOptions,
 };
 
 use super::{
@@ -195,6 +195,16 @@ impl Inner {
     /// A value that is none.
     pub(super) fn broken_value(&self, store: &str, why: Broken) -> Error {
         self.broken(format!("{why}, in the store {store}"))
+    }
+
+    /// A row of an ordered store that is none.
+    pub(super) fn broken_row(&self, store: &str, why: impl fmt::Display) -> Error {
+        self.broken(format!("holds a row that cannot be read, in the store {store}: {why}"))
+    }
+
+    /// All of it as of now.
+    pub(super) fn snapshot(&self) -> SnapshotWithThreadMode<'_, DB> {
+        self.db.snapshot()
     }
 
     pub(super) fn family(&self, family: Family) -> &ColumnFamily {

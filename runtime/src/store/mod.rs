@@ -11,9 +11,9 @@
 
 use std::{sync::Arc, time::Duration};
 
-mod buffers;
 mod catalog;
 mod changelog;
+mod committed;
 mod database;
 mod front;
 mod housekeeping;
@@ -39,8 +39,8 @@ mod timers;
 mod value;
 mod values;
 
-pub use buffers::{Buffers, Kept, Name, Segments, Side, Start};
 pub use changelog::changelog_record;
+pub use committed::Committed;
 pub use database::{Batch, Database};
 pub use layout::tag;
 pub use lease::Lease;

@@ -195,10 +195,7 @@ impl TaskState {
 
     /// That a row of a store holds what no version of this program wrote, or not for what the store is now.
     pub fn broken_row(&self, store: usize, why: impl std::fmt::Display) -> Error {
-        self.database.broken(format!(
-            "holds a row that cannot be read, in the store {}: {why}",
-            self.stores[store].spec.name
-        ))
+        self.database.broken_row(&self.stores[store].spec.name, why)
     }
 
     /// A store's name.

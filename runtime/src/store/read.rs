@@ -352,7 +352,7 @@ fn behind_all(prefix: &[u8]) -> Option<Vec<u8>> {
 }
 
 impl LiveStore {
-    fn prefix(&self) -> Prefix {
+    pub(super) fn prefix(&self) -> Prefix {
         keys::prefix(self.id, self.partition)
     }
 }
