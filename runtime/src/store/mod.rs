@@ -11,6 +11,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+mod buffers;
 mod catalog;
 mod changelog;
 mod committed;
@@ -39,6 +40,7 @@ mod timers;
 mod value;
 mod values;
 
+pub use buffers::{Buffers, Kept, Name, Segments, Side, Start};
 pub use changelog::changelog_record;
 pub use committed::Committed;
 pub use database::{Batch, Database};

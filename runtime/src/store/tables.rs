@@ -7,8 +7,11 @@ use std::{
 };
 
 use super::{
-    Database, Error, Lease, Local, StoreSpec, TaskKey, TaskState, catalog, database::Inner, keys,
-    restore::Target, value,
+    Database, Error, Lease, Local, StoreSpec, TaskKey, TaskState, catalog,
+    database::Inner,
+    keys::{self, Prefix},
+    restore::Target,
+    value,
 };
 use crate::{
     partitioner::partition_of,
@@ -138,14 +141,42 @@ impl TaskState {
     /// # Errors
     /// What the disk says.
     pub fn row(&self, store: usize, key: &[u8]) -> Result<Option<Vec<u8>>, Error> {
+        let (of, prefix) = (&self.stores[store], self.home(store, key));
+        let Some(bytes) = self.database.get_in(of.family(), prefix, key)? else { return Ok(None) };
+        self.payload_of_row(store, &bytes).map(Some)
+    }
+
+    /// Rows of a table under several keys, looked up at once, in the order of `keys`.
+    ///
+    /// # Errors
+    /// What the disk says.
+    pub fn rows(&self, store: usize, keys: &[&[u8]]) -> Result<Vec<Option<Vec<u8>>>, Error> {
+        let whole = keys.iter().map(|key| [&self.home(store, key)[..], key].concat());
+        let mut whole: Vec<(Vec<u8>, usize)> = whole.zip(0..).collect();
+        whole.sort_unstable();
+        let family = self.stores[store].family();
+        let found = self.database.multi_get(family, whole.iter().map(|(key, _)| &**key));
+        let mut rows = vec![None; keys.len()];
+        for ((_, index), bytes) in whole.iter().zip(found) {
+            if let Some(bytes) = bytes.map_err(|cause| self.database.failed(&cause))? {
+                rows[*index] = Some(self.payload_of_row(store, &bytes)?);
+            }
+        }
+        Ok(rows)
+    }
+
+    /// The store partition that a key of a table belongs to.
+    fn home(&self, store: usize, key: &[u8]) -> Prefix {
         let of = &self.stores[store];
-        let prefix = match of.partitions {
+        match of.partitions {
             0 => of.prefix,
             partitions => keys::prefix(of.id, partition_of(key, partitions).0),
-        };
-        let Some(bytes) = self.database.get_in(of.family(), prefix, key)? else { return Ok(None) };
-        let row =
-            value::decode(&bytes).map_err(|why| self.database.broken_value(&of.spec.name, why))?;
-        Ok(Some(row.payload.to_vec()))
+        }
+    }
+
+    fn payload_of_row(&self, store: usize, bytes: &[u8]) -> Result<Vec<u8>, Error> {
+        let row = value::decode(bytes)
+            .map_err(|why| self.database.broken_value(&self.stores[store].spec.name, why))?;
+        Ok(row.payload.to_vec())
     }
 }
