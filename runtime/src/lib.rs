@@ -53,9 +53,10 @@
 //! | [`store`] | stores over one RocksDB: layouts, overlay, changelog records, timers | read or write a topic; others use `rocksdb` |
 //! | [`aggregate`] | aggregate stores: windows, what is computed, when it comes out | topics, formats |
 //! | [`guest`] | engine, components, instances, limits, what a call may do with state | topics; others use `wasmtime` |
+//! | [`topology`] | an app as a graph: built step by step, checked, cut | I/O, manifests, JSON as the only format |
 //! | [`manifest`] | `tidemill.toml`, as written and as checked | look at topics or code |
-//! | [`topology`] | manifest and code as a graph, checked | I/O |
-//! | [`operator`] | the nodes at work: filter, function | Kafka, files |
+//! | [`bind`] | manifest and code against each other, compiled to a graph | I/O |
+//! | [`operator`] | the nodes at work | Kafka, files |
 //! | [`task`] | buffer, time, timers, process, failure, effects | a client library, a thread, a clock |
 //! | [`broker`] | the seams inbox, outbox, follower, admin; over rdkafka and as the embedded log | callbacks; others use `rdkafka` |
 //! | [`worker`] | the loop: poll, tasks, effects, commit, assignment, restore | share a task |
@@ -77,6 +78,7 @@
 //! that may have counted them already.
 
 pub mod aggregate;
+pub mod bind;
 pub mod broker;
 pub mod cli;
 pub mod clock;

@@ -114,10 +114,11 @@ impl Apps for One {
 fn report(app: &App) -> AppReport {
     let status = app.status();
     let functions = app.topology().nodes().filter_map(|node| {
+        let function = node.function()?;
         Some(StoredModule {
             function: node.name.to_string(),
             module: app.manifest().functions[&*node.name].module.to_string(),
-            digest: *node.function()?.component.digest(),
+            digest: *function.component.digest(),
         })
     });
     let state = AppState {

@@ -301,7 +301,7 @@ fn a_manifest_that_is_not_right_changes_nothing() {
         assert_snapshot!(put(MANIFEST.replace("trades", "other")).await, @r#"422 other-app: the manifest says app = "other", not "trades": put it to its own name"#);
         assert_snapshot!(put(format!("kafka = \"mian\"\n{MANIFEST}")).await, @r#"422 connection: this host has no connection "mian"; it has embedded, main"#);
         assert_snapshot!(put(format!("kafka = \"main\"\n{MANIFEST}")).await, @r"503 unavailable: no broker answers at nowhere:9092 (timed out): is it running, and is `bootstrap.servers` right?");
-        assert_snapshot!(put(format!("{MANIFEST}config = {{ a = 1 }}")).await, @r"422 topology: tidemill.toml: functions.settle.config: the code has no config `a`; it has no config at all");
+        assert_snapshot!(put(format!("{MANIFEST}config = {{ a = 1 }}")).await, @"422 topology: tidemill.toml:5: functions.settle.config: the code has no config `a`; it has no config at all");
         assert_snapshot!(served.problem("PUT", "/apps/trades", vec![255]).await, @r"400 bad-request: the manifest is not UTF-8");
         assert_snapshot!(served.problem("PUT", "/apps/trades?sett=a", MANIFEST).await, @r"400 bad-request: unknown parameter `sett`; known here: file, set");
         let (_, apps) = served.json("GET", "/apps", Body::empty()).await;

@@ -10,15 +10,16 @@ use std::{
 use bytesize::ByteSize;
 
 use super::{
-    AppName, FunctionSettings, Guarantee, Host, Manifest, OnMissingOffset, Start, TimestampFrom,
-    TopicSettings,
-    function::{self, Names},
-    graph,
+    AppName, FunctionSettings, Guarantee, Host, JoinSettings, Lines, Manifest, OnMissingOffset,
+    RekeySettings, Start, StoreSettings, TableSettings, TimestampFrom, TopicSettings, aggregate,
+    declared::{self, Declared, Items},
+    flow, function,
+    graph::{self, Step},
     kafka::{self, Trust},
     names::{APP_NAME, TOPIC_NAME, code_name, is_name, is_topic},
     report::Report,
     section::{Field, Section},
-    state::{self, State},
+    state,
     tree::{Place, Table, Value},
 };
 use crate::record::Timestamp;
@@ -57,12 +58,33 @@ pub(super) fn read(
     };
     let kafka = section.get("kafka").and_then(|field| kafka::read(&field, trust));
     let topics = section.get("topics").map(|field| topics(&field)).unwrap_or_default();
-    let stores = section.get("stores");
-    let state = State::read(stores.as_ref(), section.get("tables").as_ref());
-    let functions = section
-        .need("functions", "[functions.settle] with module, inputs and outputs below it")
-        .map(|field| functions(&field, &state, report, trust))
-        .unwrap_or_default();
+    let mut declared = Declared::default();
+    let functions = section.get("functions");
+    declared.functions(functions.as_ref());
+    let stores = declared.section("store", "stores", section.get("stores").as_ref());
+    let tables = declared.section("table", "tables", section.get("tables").as_ref());
+    let joins = declared.section("join", "joins", section.get("joins").as_ref());
+    let rekeys = declared.section("rekey", "rekeys", section.get("rekey").as_ref());
+    let read = Read {
+        tables: state::tables(&tables),
+        stores: state::stores(&stores, &declared),
+        rekeys: flow::rekeys(&rekeys, &declared),
+        functions: functions
+            .as_ref()
+            .map(|field| self::functions(field, &declared, trust))
+            .unwrap_or_default(),
+        joins: BTreeMap::new(),
+    };
+    let read = Read { joins: flow::joins(&joins, &declared, &read.tables), ..read };
+    read.refuse_cycles(functions.as_ref(), [&joins, &rekeys, &stores], report);
+    if functions.is_none() && !read.works() {
+        report.at(
+            &Place::Line(1),
+            "functions",
+            "missing",
+            "write for instance [functions.settle] with module, inputs and outputs below it",
+        );
+    }
     section.finish();
     Some(Manifest {
         file: file.to_owned(),
@@ -75,9 +97,12 @@ pub(super) fn read(
         host: host?,
         kafka,
         topics,
-        stores: state.stores,
-        tables: state.tables,
-        functions,
+        stores: read.stores,
+        tables: read.tables,
+        joins: read.joins,
+        rekeys: read.rekeys,
+        functions: read.functions,
+        lines: Lines::of(table),
     })
 }
 
@@ -193,11 +218,14 @@ fn topics(field: &Field<'_>) -> BTreeMap<String, TopicSettings> {
 }
 
 fn topic(field: &Field<'_>) -> Option<TopicSettings> {
-    let mut section =
-        field.section("a table with `partitions`, `replicas`, `timestamp` and `settings`")?;
+    let mut section = field
+        .section("a table with `partitions`, `replicas`, `timestamp`, `late` and `settings`")?;
     let partitions = section.get("partitions").map(|field| field.number(1, 100_000));
     let replicas = section.get("replicas").map(|field| field.number(1, 1_000));
     let timestamp = section.get("timestamp").map(|field| timestamp_from(&field));
+    let late = section.get("late").map(|field| declared::topic(&field));
+    let key_format = section.get("key-format").map(|field| aggregate::format(&field));
+    let format = section.get("format").map(|field| aggregate::format(&field));
     let settings = section.get("settings").and_then(|field| {
         let table = field
             .table("a table of Kafka's topic settings, such as { \"retention.ms\" = 3600000 }")?;
@@ -213,6 +241,9 @@ fn topic(field: &Field<'_>) -> Option<TopicSettings> {
         partitions: partitions.flatten(),
         replicas: replicas.flatten(),
         timestamp: timestamp.flatten(),
+        late: late.flatten(),
+        key_format: key_format.flatten(),
+        format: format.flatten(),
         settings: settings.unwrap_or_default(),
     })
 }
@@ -226,10 +257,80 @@ fn timestamp_from(field: &Field<'_>) -> Option<TimestampFrom> {
     }
 }
 
+/// What records go through.
+struct Read {
+    stores: BTreeMap<String, StoreSettings>,
+    tables: BTreeMap<String, TableSettings>,
+    joins: BTreeMap<String, JoinSettings>,
+    rekeys: BTreeMap<String, RekeySettings>,
+    functions: BTreeMap<String, FunctionSettings>,
+}
+
+impl Read {
+    /// Whether anything comes of records without a function.
+    fn works(&self) -> bool {
+        let fed =
+            |store: &StoreSettings| store.aggregate.as_ref().is_some_and(|it| it.from.is_some());
+        self.stores.values().any(fed)
+    }
+
+    fn refuse_cycles(
+        &self,
+        functions: Option<&Field<'_>>,
+        [joins, rekeys, stores]: [&Items<'_>; 3],
+        report: &Report,
+    ) {
+        let place = |items: &Items<'_>, name: &str, key: &str| {
+            let item = items.iter().find(|(written, _)| written == name);
+            item.map_or(Place::Line(1), |(_, field)| field.node.place_of(key))
+        };
+        let mut steps = Vec::new();
+        for settings in self.functions.values() {
+            let table = functions.and_then(|field| match &field.node.value {
+                Value::Table(table) => table.get(&settings.name),
+                _ => None,
+            });
+            steps.push(Step {
+                section: "functions",
+                name: &settings.name,
+                key: "inputs",
+                inputs: settings.inputs.iter().map(|(_, input)| input).collect(),
+                topics: settings.outputs.values().map(String::as_str).collect(),
+                place: table.map_or(Place::Line(1), |entry| entry.node.place_of("inputs")),
+            });
+        }
+        steps.extend(self.joins.values().map(|join| Step {
+            section: "joins",
+            name: &join.name,
+            key: "left",
+            inputs: vec![&join.left, &join.right],
+            topics: Vec::new(),
+            place: place(joins, &join.name, "left"),
+        }));
+        steps.extend(self.rekeys.values().map(|rekey| Step {
+            section: "rekey",
+            name: &rekey.name,
+            key: "input",
+            inputs: vec![&rekey.input],
+            topics: rekey.topic.iter().map(String::as_str).collect(),
+            place: place(rekeys, &rekey.name, "input"),
+        }));
+        let computed = self.stores.values().filter_map(|it| Some((it, it.aggregate.as_ref()?)));
+        steps.extend(computed.map(|(store, aggregate)| Step {
+            section: "stores",
+            name: &store.name,
+            key: "from",
+            inputs: aggregate.from.iter().collect(),
+            topics: aggregate.output.iter().map(String::as_str).collect(),
+            place: place(stores, &store.name, "from"),
+        }));
+        graph::refuse_cycles(&steps, report);
+    }
+}
+
 fn functions(
     field: &Field<'_>,
-    state: &State,
-    report: &Report,
+    declared: &Declared,
     trust: Trust<'_>,
 ) -> BTreeMap<String, FunctionSettings> {
     let Some(table) = field.table("a table of functions") else { return BTreeMap::new() };
@@ -239,9 +340,7 @@ fn functions(
             "add [functions.NAME] with module, inputs and outputs below it",
         );
     }
-    let functions = table.0.iter().map(|entry| entry.key.as_str()).collect();
-    let names = Names { functions, state };
-    let (mut functions, mut places) = (BTreeMap::new(), BTreeMap::new());
+    let mut functions = BTreeMap::new();
     for (index, entry) in table.0.iter().enumerate() {
         let item = field.child(&entry.key, &entry.node);
         let twin =
@@ -254,12 +353,9 @@ fn functions(
         } else if let Some(twin) = twin {
             let found = format!("the same name as {:?}: `-` and `_` are the same letter", twin.key);
             item.wrong::<()>(found, "give each function a name of its own");
-        } else if let Some(settings) = function::read(&entry.key, &item, &names, trust) {
-            let place = entry.node.place_of("inputs");
-            places.insert(entry.key.clone(), place);
+        } else if let Some(settings) = function::read(&entry.key, &item, declared, trust) {
             functions.insert(entry.key.clone(), settings);
         }
     }
-    graph::refuse_cycles(&functions, &places, report);
     functions
 }

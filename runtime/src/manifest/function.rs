@@ -1,7 +1,7 @@
 //! `[functions.NAME]`: which code, on which input, to which topics, within which limits.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -10,45 +10,31 @@ use bytesize::ByteSize;
 
 use super::{
     Batch, Capability, FunctionSettings, Input, Limits, Module, OnFailure,
+    declared::{Declared, topic},
     kafka::Trust,
-    names::{TOPIC_NAME, code_name, is_name, is_topic},
-    section::{Field, hint, join, parse_duration},
-    state::State,
+    names::{code_name, is_name},
+    section::{Field, hint, parse_duration},
     tree::{Node, Value, shorten},
 };
 
 const INPUTS: &str = "a list of topics, or a table of the code's names to topics";
 
-/// What the manifest gives names to.
-pub(super) struct Names<'a> {
-    /// The functions, as written.
-    pub functions: Vec<&'a str>,
-    /// Stores and tables.
-    pub state: &'a State,
-}
-
-impl Names<'_> {
-    fn function(&self, name: &str) -> Option<&str> {
-        self.functions.iter().copied().find(|known| code_name(known) == code_name(name))
-    }
-}
-
 /// Reads one function's table.
 pub(super) fn read(
     name: &str,
     field: &Field<'_>,
-    names: &Names<'_>,
+    declared: &Declared,
     trust: Trust<'_>,
 ) -> Option<FunctionSettings> {
     let mut section = field.section("a table with `module`, `inputs` and `outputs`")?;
     let module = section.need("module", "module = \".\"").and_then(|field| module(&field, trust));
     let inputs =
-        section.need("inputs", "inputs = [\"orders\"]").and_then(|field| inputs(&field, names));
+        section.need("inputs", "inputs = [\"orders\"]").and_then(|field| inputs(&field, declared));
     let filter = section.get("where").map(|field| filter(&field));
     let outputs = section.get("outputs").map(|field| outputs(&field));
     let config = section.get("config").map(|field| config(&field));
-    let stores = section.get("stores").map(|field| granted(&field, "store", names.state));
-    let tables = section.get("tables").map(|field| granted(&field, "table", names.state));
+    let stores = section.get("stores").map(|field| declared.granted(&field, "store"));
+    let tables = section.get("tables").map(|field| declared.granted(&field, "table"));
     let batch = section.get("batch").map_or_else(|| Some(Batch::default()), |field| batch(&field));
     let limits =
         section.get("limits").map_or_else(|| Some(Limits::default()), |field| limits(&field));
@@ -100,7 +86,7 @@ fn clean(path: &Path) -> PathBuf {
     if clean.as_os_str().is_empty() { PathBuf::from(".") } else { clean }
 }
 
-fn inputs(field: &Field<'_>, names: &Names<'_>) -> Option<Vec<(Option<String>, Input)>> {
+fn inputs(field: &Field<'_>, declared: &Declared) -> Option<Vec<(Option<String>, Input)>> {
     let inputs: Vec<(Option<String>, Input)> = match &field.node.value {
         Value::List(items) => {
             let items = items.iter().map(|node| Field {
@@ -108,10 +94,10 @@ fn inputs(field: &Field<'_>, names: &Names<'_>) -> Option<Vec<(Option<String>, I
                 path: field.path.clone(),
                 node,
             });
-            items.filter_map(|item| Some((None, input(&item, names)?))).collect()
+            items.filter_map(|item| Some((None, declared.input(&item)?))).collect()
         }
         Value::Table(_) => {
-            let named = by_name(field, |item| input(item, names));
+            let named = by_name(field, |item| declared.input(item));
             named.into_iter().map(|(name, input)| (Some(name), input)).collect()
         }
         _ => return field.expected(INPUTS),
@@ -135,58 +121,6 @@ fn is_empty(node: &Node) -> bool {
         Value::Table(table) => table.0.is_empty(),
         _ => false,
     }
-}
-
-fn input(field: &Field<'_>, names: &Names<'_>) -> Option<Input> {
-    let text = field.text("a topic's name or function.output")?;
-    if let Some((function, output)) = text.split_once('.')
-        && let Some(function) = names.function(function)
-    {
-        let output = is_name(output)
-            .then(|| Input::Function { function: function.to_owned(), output: code_name(output) });
-        return output
-            .or_else(|| field.expected("function.output, or topic:NAME for a topic of that name"));
-    }
-    if let Some(what) = names.state.kind_of(text) {
-        return field.wrong(
-            format_args!("found {text:?}, which is a {what} here"),
-            format_args!(
-                "this version takes no {what} as an input: name the topic that is to be read, \
-                 topic:{text} where one is called so"
-            ),
-        );
-    }
-    topic(field).map(Input::Topic)
-}
-
-/// A list of stores, or of tables: the code's names.
-fn granted(field: &Field<'_>, what: &'static str, state: &State) -> BTreeSet<String> {
-    let expected = format!("a list of {what}s");
-    let Value::List(items) = &field.node.value else {
-        return field.expected(expected).unwrap_or_default();
-    };
-    let mut granted = BTreeSet::new();
-    for node in items {
-        let item = Field { report: field.report, path: field.path.clone(), node };
-        let Some(name) = item.text(&expected).map(code_name) else { continue };
-        if state.kind_of(&name) == Some(what) {
-            granted.insert(name);
-            continue;
-        }
-        let known: Vec<&str> = state.names(what).collect();
-        let right = match known.is_empty() {
-            true => "add it, or take the name out of the list".to_owned(),
-            false => hint(&name, known.into_iter()),
-        };
-        item.wrong::<()>(format_args!("there is no [{what}s.{}]", shorten(&name)), right);
-    }
-    granted
-}
-
-fn topic(field: &Field<'_>) -> Option<String> {
-    let text = field.text(TOPIC_NAME)?;
-    let topic = text.strip_prefix("topic:").unwrap_or(text);
-    is_topic(topic).then(|| topic.to_owned()).or_else(|| field.expected(TOPIC_NAME))
 }
 
 fn outputs(field: &Field<'_>) -> BTreeMap<String, String> {
@@ -214,7 +148,8 @@ fn by_name<T>(field: &Field<'_>, read: impl Fn(&Field<'_>) -> Option<T>) -> Vec<
     found
 }
 
-fn filter(field: &Field<'_>) -> BTreeMap<String, serde_json::Value> {
+/// Fields and what they must be.
+pub(super) fn filter(field: &Field<'_>) -> BTreeMap<String, serde_json::Value> {
     let Some(table) = field.table("a table of fields to values, such as { side = \"BUY\" }") else {
         return BTreeMap::new();
     };
@@ -336,9 +271,4 @@ fn allow(field: &Field<'_>) -> Vec<Capability> {
     }
     allowed.dedup();
     allowed
-}
-
-/// The key of a function's inputs, for messages.
-pub(super) fn inputs_key(function: &str) -> String {
-    join(&join("functions", function), "inputs")
 }

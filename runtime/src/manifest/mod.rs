@@ -15,9 +15,17 @@ use std::{
 
 use bytesize::ByteSize;
 
-use crate::{record::Timestamp, store::Kind};
+use crate::{
+    aggregate::Spec,
+    record::Timestamp,
+    store::Kind,
+    topology::{Format, JoinKind, KeyFrom},
+};
 
+mod aggregate;
 mod app;
+mod declared;
+mod flow;
 mod function;
 mod graph;
 mod kafka;
@@ -67,8 +75,38 @@ pub struct Manifest {
     pub stores: BTreeMap<String, StoreSettings>,
     /// The tables by the code's names; none is called as a store.
     pub tables: BTreeMap<String, TableSettings>,
-    /// The functions by the manifest's names; at least one. [`code_name`] is what their code is called.
+    /// The joins by the code's names; none is called as a store or table.
+    pub joins: BTreeMap<String, JoinSettings>,
+    /// What is sent on under other keys, by the code's names; none is called as a store, table or join.
+    pub rekeys: BTreeMap<String, RekeySettings>,
+    /// The functions by the manifest's names. [`code_name`] is what their code is called.
     pub functions: BTreeMap<String, FunctionSettings>,
+    /// Where keys are in the file.
+    lines: Lines,
+}
+
+/// The lines of the keys of a file, by dotted path.
+#[derive(Debug, Clone, Default)]
+struct Lines(BTreeMap<String, usize>);
+
+impl Lines {
+    fn of(table: &tree::Table) -> Lines {
+        let mut lines = Lines::default();
+        lines.add("", table);
+        lines
+    }
+
+    fn add(&mut self, path: &str, table: &tree::Table) {
+        for entry in &table.0 {
+            let path = section::join(path, &entry.key);
+            if let tree::Place::Line(line) = entry.place {
+                self.0.insert(path.clone(), line);
+            }
+            if let tree::Value::Table(table) = &entry.node.value {
+                self.add(&path, table);
+            }
+        }
+    }
 }
 
 /// What holds across crashes.
@@ -124,6 +162,12 @@ pub struct TopicSettings {
     pub replicas: Option<u32>,
     /// Where the time of its records is; `None`: their timestamp.
     pub timestamp: Option<TimestampFrom>,
+    /// Where records go that come too late for a window; `None`: nowhere.
+    pub late: Option<String>,
+    /// How keys are written, where that matters; `None`: not known.
+    pub key_format: Option<Format>,
+    /// How values are written; `None`: as who reads them takes them, JSON where the host reads fields.
+    pub format: Option<Format>,
     /// Topic settings by Kafka's names.
     pub settings: BTreeMap<String, String>,
 }
@@ -138,7 +182,7 @@ pub enum TimestampFrom {
 }
 
 /// `[stores.NAME]`: state that the host keeps by key.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct StoreSettings {
     /// As in the manifest.
     pub name: String,
@@ -146,6 +190,59 @@ pub struct StoreSettings {
     pub kind: Option<Kind>,
     /// How long after its last write, in event time, a value goes; `None`: never.
     pub ttl: Option<Duration>,
+    /// What the host computes in it; `None`: nothing, functions write it.
+    pub aggregate: Option<AggregateSettings>,
+}
+
+/// What the host computes in a store.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AggregateSettings {
+    /// Windows, what is computed, and when it comes out.
+    pub spec: Spec,
+    /// What feeds it; `None`: functions.
+    pub from: Option<Input>,
+    /// Only records whose JSON fields equal these feed it.
+    pub filter: BTreeMap<String, serde_json::Value>,
+    /// The topic of its results.
+    pub output: Option<String>,
+    /// How the value of a result is written.
+    pub format: Format,
+}
+
+/// `[joins.NAME]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JoinSettings {
+    /// As in the manifest.
+    pub name: String,
+    /// The left side.
+    pub left: Input,
+    /// The right side.
+    pub right: Input,
+    /// Which rows come out where one side is missing.
+    pub kind: JoinKind,
+    /// How long before and after a record of the left side one of the right side may be; of two streams only.
+    pub within: Option<(Duration, Duration)>,
+    /// How long after its end a window takes records that come late.
+    pub grace: Duration,
+    /// As in [`Spec::idle`].
+    pub idle: Option<Duration>,
+    /// Where the key of the row is, for a table that is on every host; `None`: the record's.
+    pub key: Option<KeyFrom>,
+}
+
+/// `[rekey.NAME]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RekeySettings {
+    /// As in the manifest.
+    pub name: String,
+    /// What is sent on.
+    pub input: Input,
+    /// Where the new key is; the record's own where the function that sends it gave it a new one.
+    pub by: KeyFrom,
+    /// The topic that it goes through; `None`: `<app>.<name>.repartition`.
+    pub topic: Option<String>,
+    /// How many partitions that has; `None`: as its readers need it.
+    pub partitions: Option<u32>,
 }
 
 /// `[tables.NAME]`: a compacted topic in which functions look keys up.
@@ -242,12 +339,24 @@ pub enum Input {
         /// Its output, by the code's name.
         output: String,
     },
+    /// The rows of a join, by the code's name.
+    Join(String),
+    /// What is sent on under other keys, by the code's name.
+    Rekey(String),
+    /// The results of a store that the host computes, by the code's name.
+    Store(String),
+    /// The rows of a table, by the code's name: only a side of a join.
+    Table(String),
 }
 
 impl fmt::Display for Input {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Input::Topic(topic) => f.write_str(topic),
+            Input::Topic(name)
+            | Input::Join(name)
+            | Input::Rekey(name)
+            | Input::Store(name)
+            | Input::Table(name) => f.write_str(name),
             Input::Function { function, output } => write!(f, "{function}.{output}"),
         }
     }
@@ -313,6 +422,49 @@ pub enum Capability {
 }
 
 impl Manifest {
+    /// The manifest of an app of which nothing is said but its name.
+    ///
+    /// # Panics
+    /// Where the name is none: see [`APP_NAME`].
+    pub fn bare(app: &str) -> Manifest {
+        let report = Report::new(FILE_NAME);
+        let table = tree::read(&format!("app = {app:?}\n"), &[], &report);
+        let trust = Trust::Local { folder: Path::new(""), env: &|_| None };
+        app::read(FILE_NAME, &table, &report, trust).expect("the name of an app")
+    }
+
+    /// `store`, `table`, `join` or `rekey`, where something is called so.
+    pub fn kind_of(&self, name: &str) -> Option<&'static str> {
+        let name = code_name(name);
+        let kinds = [
+            (self.stores.contains_key(&name), "store"),
+            (self.tables.contains_key(&name), "table"),
+            (self.joins.contains_key(&name), "join"),
+            (self.rekeys.contains_key(&name), "rekey"),
+        ];
+        kinds.into_iter().find(|(is, _)| *is).map(|(_, kind)| kind)
+    }
+
+    /// All that functions, joins, rekeys and stores are fed by.
+    pub fn inputs(&self) -> impl Iterator<Item = &Input> {
+        let functions = self.functions.values().flat_map(|it| it.inputs.iter().map(|(_, it)| it));
+        let joins = self.joins.values().flat_map(|it| [&it.left, &it.right]);
+        let rekeys = self.rekeys.values().map(|it| &it.input);
+        let stores = self.stores.values().filter_map(|it| it.aggregate.as_ref()?.from.as_ref());
+        functions.chain(joins).chain(rekeys).chain(stores)
+    }
+
+    /// The line of a key, or of the nearest one around it.
+    pub fn line(&self, key: &str) -> Option<usize> {
+        let mut key = key;
+        loop {
+            if let Some(line) = self.lines.0.get(key) {
+                return Some(*line);
+            }
+            key = key.rsplit_once('.')?.0;
+        }
+    }
+
     /// Reads the file, or `tidemill.toml` in the folder. Each of `sets` is a `key=value` that overrides it.
     ///
     /// # Errors

@@ -16,7 +16,6 @@ pub(super) struct Section<'a> {
     place: Place,
     table: &'a Table,
     known: Vec<&'static str>,
-    refused: Vec<&'static str>,
 }
 
 /// A value with its key.
@@ -30,14 +29,7 @@ pub(super) struct Field<'a> {
 impl<'a> Section<'a> {
     /// `path` is the key of the table, empty for the whole manifest.
     pub fn new(report: &'a Report, path: &str, place: &Place, table: &'a Table) -> Self {
-        Section {
-            report,
-            path: path.to_owned(),
-            place: place.clone(),
-            table,
-            known: Vec::new(),
-            refused: Vec::new(),
-        }
+        Section { report, path: path.to_owned(), place: place.clone(), table, known: Vec::new() }
     }
 
     /// The value of a key.
@@ -61,19 +53,11 @@ impl<'a> Section<'a> {
         field
     }
 
-    /// Reports each of these keys that is there, with a reason of its own.
-    pub fn refuse(&mut self, keys: &[&'static str], found: &str, expected: &str) {
-        self.refused.extend(keys);
-        for entry in self.table.0.iter().filter(|entry| keys.contains(&entry.key.as_str())) {
-            self.report.at(&entry.place, &join(&self.path, &entry.key), found, expected);
-        }
-    }
-
     /// Reports every key that nobody asked for.
     pub fn finish(self) {
         for entry in &self.table.0 {
             let key = entry.key.as_str();
-            if !self.known.contains(&key) && !self.refused.contains(&key) {
+            if !self.known.contains(&key) {
                 let hint = hint(&entry.key, self.known.iter().copied());
                 self.report.at(&entry.place, &join(&self.path, &entry.key), "unknown key", &hint);
             }

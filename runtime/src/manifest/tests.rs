@@ -120,11 +120,13 @@ fn every_key_is_read() {
             ttl: Some(
                 300s,
             ),
+            aggregate: None,
         },
         "seen": StoreSettings {
             name: "seen",
             kind: None,
             ttl: None,
+            aggregate: None,
         },
     }
     {
@@ -155,6 +157,9 @@ fn every_key_is_read() {
                     "ts",
                 ),
             ),
+            late: None,
+            key_format: None,
+            format: None,
             settings: {
                 "cleanup.policy": "delete",
                 "retention.ms": "-1",
@@ -212,12 +217,11 @@ fn every_key_is_read() {
             inputs: [
                 (
                     Some(
-                        "other",
+                        "trades",
                     ),
-                    Function {
-                        function: "fix",
-                        output: "again",
-                    },
+                    Topic(
+                        "user-trades",
+                    ),
                 ),
                 (
                     Some(
@@ -229,11 +233,12 @@ fn every_key_is_read() {
                 ),
                 (
                     Some(
-                        "trades",
+                        "other",
                     ),
-                    Topic(
-                        "user-trades",
-                    ),
+                    Function {
+                        function: "fix",
+                        output: "again",
+                    },
                 ),
             ],
             filter: {
@@ -348,13 +353,14 @@ left = "orders"
     assert_snapshot!(problems(text), @r#"
     app/tidemill.toml:2: app: found the text "Trades"; expected a name of lower-case letters, digits, `-` and `_` that starts with a letter, at most 63
     app/tidemill.toml:3: guarantee: found the text "at-most-once"; expected "exactly-once" or "at-least-once"
-    app/tidemill.toml:4: strat: unknown key; did you mean `start`? known here: app, guarantee, start, on-missing-offset, commit-interval, max-ahead, host, kafka, topics, stores, tables, functions
+    app/tidemill.toml:4: strat: unknown key; did you mean `start`? known here: app, guarantee, start, on-missing-offset, commit-interval, max-ahead, host, kafka, topics, functions, stores, tables, joins, rekey
     app/tidemill.toml:5: functions.settle.module: missing; write for instance module = "."
     app/tidemill.toml:6: functions.settle.inputs: found the number 3; expected a list of topics, or a table of the code's names to topics
     app/tidemill.toml:7: functions.settle.output: unknown key; did you mean `outputs`? known here: module, inputs, where, outputs, config, stores, tables, batch, limits, on-failure, allow
     app/tidemill.toml:8: functions.settle.on-failure.retries: found the number -1; expected a number from 0 to 1000000
     app/tidemill.toml:8: functions.settle.on-failure.then: unknown key; known here: retries, backoff
-    app/tidemill.toml:9: joins: unknown key; known here: app, guarantee, start, on-missing-offset, commit-interval, max-ahead, host, kafka, topics, stores, tables, functions
+    app/tidemill.toml:9: joins.completed.right: missing; write for instance right = "payments"
+    app/tidemill.toml:9: joins.completed.kind: missing; write for instance kind = "inner"
     "#);
 }
 
@@ -410,7 +416,7 @@ fn says_what_is_wrong_at_the_top() {
     --
     app/tidemill.toml:1: commit-interval: found the text "0s"; expected a duration from "1ms" to "1m"
     --
-    app/tidemill.toml:1: commit_interval: unknown key; did you mean `commit-interval`? known here: app, guarantee, start, on-missing-offset, commit-interval, max-ahead, host, kafka, topics, stores, tables, functions
+    app/tidemill.toml:1: commit_interval: unknown key; did you mean `commit-interval`? known here: app, guarantee, start, on-missing-offset, commit-interval, max-ahead, host, kafka, topics, functions, stores, tables, joins, rekey
     --
     app/tidemill.toml:6: host.workers: found the number 0; expected a number from 1 to 1024
     app/tidemill.toml:7: host.listen: found the text "8080"; expected an address and a port, such as "127.0.0.1:8080"
@@ -418,15 +424,16 @@ fn says_what_is_wrong_at_the_top() {
     app/tidemill.toml:5: topics."a b": no topic; expected a topic's name: letters, digits, `.`, `_` and `-`, at most 249
     app/tidemill.toml:7: topics.b.partitions: found the number 0; expected a number from 1 to 100000
     app/tidemill.toml:8: topics.b.timestamp: found the text "ts"; expected "json:FIELD" or "header:NAME"
-    app/tidemill.toml:9: topics.b.late: unknown key; known here: partitions, replicas, timestamp, settings
     app/tidemill.toml:10: topics.b.settings.a: found a list; expected a text, a number, true or false
     --
     app/tidemill.toml:1: max-ahead: found the text "soon"; expected a duration from "1ms" to "100years"
     --
     app/tidemill.toml:6: host.state-memory: found the text "1MiB"; expected a size from "8MiB" to "1TiB"
     --
-    app/tidemill.toml:5: joins: unknown key; known here: app, guarantee, start, on-missing-offset, commit-interval, max-ahead, host, kafka, topics, stores, tables, functions
-    app/tidemill.toml:6: rekey: unknown key; known here: app, guarantee, start, on-missing-offset, commit-interval, max-ahead, host, kafka, topics, stores, tables, functions
+    app/tidemill.toml:5: joins.a.left: missing; write for instance left = "orders"
+    app/tidemill.toml:5: joins.a.right: missing; write for instance right = "payments"
+    app/tidemill.toml:5: joins.a.kind: missing; write for instance kind = "inner"
+    app/tidemill.toml:6: rekey.b.input: missing; write for instance input = "orders"
     --
     app/tidemill.toml:5: the number 99999999999999999999; one of 64 bits
     "#);
@@ -514,9 +521,6 @@ fn says_what_is_wrong_with_stores_and_tables() {
         settle("[stores.Total]\n[stores.\"a b\"]\n[stores.meta]"),
         settle("[stores.total]\nkind = \"count\"\nttl = \"0s\"\nkey = 1"),
         settle("[stores.total]\nkind = 3\nttl = 60"),
-        settle(
-            "[stores.completed]\nwindow = { tumbling = \"60s\" }\ncompute = [\"count\"]\nfrom = \"settlements\"",
-        ),
         settle("[tables.users]\n[tables.rates]\ntopic = \"a b\"\nbroadcast = \"yes\"\nkey = 1"),
         settle("[stores.a-b]\n[stores.a_b]\n[tables.a-b]\ntopic = \"x\""),
         settle(
@@ -528,7 +532,7 @@ fn says_what_is_wrong_with_stores_and_tables() {
         ),
     ];
     assert_snapshot!(cases.map(|text| problems(&text)).join("\n--\n"), @r#"
-    app/tidemill.toml:6: stores.total: found the number 3; expected a table with `kind` and `ttl`, both of which may be left out
+    app/tidemill.toml:6: stores.total: found the number 3; expected a table with `kind`, `ttl`, or what the host is to compute
     app/tidemill.toml:8: tables.users: found the text "users"; expected a table with `topic` and perhaps `broadcast`
     --
     app/tidemill.toml:5: functions.settle.stores: found the number 3; expected a list of stores
@@ -538,24 +542,20 @@ fn says_what_is_wrong_with_stores_and_tables() {
     app/tidemill.toml:6: stores."a b": no name; stores have lower-case letters, digits, `-` and `_`, and start with a letter
     app/tidemill.toml:7: stores.meta: a name that is Tidemill's own; choose another one
     --
-    app/tidemill.toml:6: stores.total.kind: found the text "count"; did you mean `counter`? known here: value, map, counter
+    app/tidemill.toml:6: stores.total.kind: found the text "count"; did you mean `counter`? known here: value, map, counter, aggregate
     app/tidemill.toml:7: stores.total.ttl: found the text "0s"; expected a duration from "1ms" to "100years"
-    app/tidemill.toml:8: stores.total.key: unknown key; known here: kind, ttl
+    app/tidemill.toml:8: stores.total.key: unknown key; known here: kind, ttl, window, grace, retention, from, where, emit, every-update, idle, output, key-format, format, compute
     --
-    app/tidemill.toml:6: stores.total.kind: found the number 3; expected "value", "map" or "counter"
+    app/tidemill.toml:6: stores.total.kind: found the number 3; expected "value", "map", "counter" or "aggregate"
     app/tidemill.toml:7: stores.total.ttl: found the number 60; expected a duration from "1ms" to "100years"
-    --
-    app/tidemill.toml:6: stores.completed.window: windows and aggregates are not in this version yet; leave it out: a store here is a value, a map or a counter that functions write
-    app/tidemill.toml:7: stores.completed.compute: windows and aggregates are not in this version yet; leave it out: a store here is a value, a map or a counter that functions write
-    app/tidemill.toml:8: stores.completed.from: windows and aggregates are not in this version yet; leave it out: a store here is a value, a map or a counter that functions write
     --
     app/tidemill.toml:5: tables.users.topic: missing; write for instance topic = "users"
     app/tidemill.toml:7: tables.rates.topic: found the text "a b"; expected a topic's name: letters, digits, `.`, `_` and `-`, at most 249
     app/tidemill.toml:8: tables.rates.broadcast: found the text "yes"; expected true or false
     app/tidemill.toml:9: tables.rates.key: unknown key; known here: topic, broadcast
     --
-    app/tidemill.toml:6: stores.a_b: there is a store "a-b" already; stores and tables share their names, in which `-` and `_` are the same letter: choose another one
-    app/tidemill.toml:7: tables.a-b: there is a store "a-b" already; stores and tables share their names, in which `-` and `_` are the same letter: choose another one
+    app/tidemill.toml:6: stores.a_b: there is a store "a-b" already; tables, joins, rekeys and stores share their names, in which `-` and `_` are the same letter: choose another one
+    app/tidemill.toml:7: tables.a-b: there is a store "a-b" already; tables, joins, rekeys and stores share their names, in which `-` and `_` are the same letter: choose another one
     --
     app/tidemill.toml:5: functions.settle.stores: there is no [stores.totals]; did you mean `total`? known here: total
     app/tidemill.toml:5: functions.settle.stores: there is no [stores.users]; known here: total
@@ -563,9 +563,311 @@ fn says_what_is_wrong_with_stores_and_tables() {
     --
     app/tidemill.toml:5: functions.settle.stores: there is no [stores.total]; add it, or take the name out of the list
     --
-    app/tidemill.toml:7: functions.other.inputs: found "known_users", which is a table here; this version takes no table as an input: name the topic that is to be read, topic:known_users where one is called so
-    app/tidemill.toml:7: functions.other.inputs: found "total", which is a store here; this version takes no store as an input: name the topic that is to be read, topic:total where one is called so
+    app/tidemill.toml:7: functions.other.inputs: found "known-users", which is a table here; a table is looked up or joined: name the topic that is to be read, topic:known-users where one is called so
+    app/tidemill.toml:7: functions.other.inputs: found "total", which is a store that only functions write; a store that the host computes hands on what changes in it, with compute = …; topic:total is the topic of that name
     "#);
+}
+
+/// What is wrong with each of these sections, which follow a small right manifest.
+fn wrong<const N: usize>(sections: [&str; N]) -> String {
+    sections.map(|section| problems(&settle(section))).join("\n--\n")
+}
+
+#[test]
+fn says_what_is_wrong_with_what_the_host_computes() {
+    assert_snapshot!(wrong([
+        "[stores.n]\nkind = \"aggregate\"",
+        "[stores.n]\nwindow = { tumbling = \"60s\" }",
+        "[stores.n]\nkind = \"map\"\ncompute = [\"count\"]",
+        "[stores.n]\ncompute = [\"count\"]\nwindow = { tumbling = \"60s\" }\nttl = \"1h\"",
+        "[stores.n]\ncompute = [\"count\"]\nttl = \"1h\"\ngrace = \"1s\"\nretention = \"1h\"\nkey-format = \"plain\"\nemit = \"final\"",
+        "[stores.n]\ngrace = \"1s\"\noutput = \"x\"\nidle = \"1s\"",
+    ]), @r#"
+    app/tidemill.toml:5: stores.n: `compute` is missing; write for instance compute = ["count"]
+    --
+    app/tidemill.toml:5: stores.n: `compute` is missing; write for instance compute = ["count"]
+    --
+    app/tidemill.toml:5: stores.n: found kind = "map" and something to compute; write kind = "aggregate", or leave it out
+    --
+    app/tidemill.toml:8: stores.n.ttl: a store that is computed has no ttl; windows are kept as long as `retention` says: use retention
+    --
+    app/tidemill.toml:7: stores.n.ttl: a store that is computed has no ttl; without windows each key is kept: leave it out
+    app/tidemill.toml:8: stores.n.grace: the store has no windows; add some, as in window = { tumbling = "60s" }, or leave it out
+    app/tidemill.toml:10: stores.n.key-format: the store has no windows; add some, as in window = { tumbling = "60s" }, or leave it out
+    app/tidemill.toml:11: stores.n.emit: the store has no windows; add some, as in window = { tumbling = "60s" }, or leave it out
+    --
+    app/tidemill.toml:6: stores.n.grace: the host computes nothing in this store; say what, as in compute = ["count"], or leave it out
+    app/tidemill.toml:7: stores.n.output: the host computes nothing in this store; say what, as in compute = ["count"], or leave it out
+    app/tidemill.toml:8: stores.n.idle: the host computes nothing in this store; say what, as in compute = ["count"], or leave it out
+    "#);
+    assert_snapshot!(wrong([
+        "[stores.n]\ncompute = \"count\"",
+        "[stores.n]\ncompute = []",
+        "[stores.n]\ncompute = [\"count\", \"count\"]",
+        "[stores.n]\ncompute = [\"sum(cents)\"]",
+        "[stores.n]\ncompute = { n = \"cuont()\", cents = \"sum(\" }",
+    ]), @r#"
+    app/tidemill.toml:6: stores.n.compute: found the text "count"; expected a table such as { n = "count()", cents = "sum(cents)" }, or a list such as ["count"]
+    --
+    app/tidemill.toml:6: stores.n.compute: no aggregates: name at least one, as in `n = count()`; expected a table such as { n = "count()", cents = "sum(cents)" }, or a list such as ["count"]
+    --
+    app/tidemill.toml:6: stores.n.compute: column `count`: it is there twice; expected a table such as { n = "count()", cents = "sum(cents)" }, or a list such as ["count"]
+    --
+    app/tidemill.toml:6: stores.n.compute: found "sum(cents)", which gives its column no name; write a table, as in compute = { n = "sum(cents)" }
+    --
+    app/tidemill.toml:6: stores.n.compute.n: `cuont()`: there is no function `cuont`; there are count, sum, min, max, avg, first, last, collect-list, collect-set, top-k, count-distinct, variance, stddev, histogram, percentile; expected a function, as in "sum(cents)"
+    app/tidemill.toml:6: stores.n.compute.cents: `sum(`: write a function and its column, as in `sum(cents)` or `top-k(cents, 3)`; expected a function, as in "sum(cents)"
+    "#);
+    assert_snapshot!(wrong([
+        "[stores.n]\ncompute = [\"count\"]\nwindow = \"60s\"",
+        "[stores.n]\ncompute = [\"count\"]\nwindow = { tumbling = \"60s\", session = \"1m\" }",
+        "[stores.n]\ncompute = [\"count\"]\nwindow = { tumbling = \"60s\", advance = \"1s\" }",
+        "[stores.n]\ncompute = [\"count\"]\nwindow = { hopping = \"60s\" }",
+        "[stores.n]\ncompute = [\"count\"]\nwindow = { hopping = \"60s\", advance = \"61s\" }",
+        "[stores.n]\ncompute = [\"count\"]\nwindow = { tumbling = \"60s\" }\ngrace = \"10s\"\nretention = \"69s\"",
+        "[stores.n]\ncompute = [\"count\"]\nwindow = { tumbling = \"60s\" }\nemit = \"every now\"\nkey-format = \"text\"",
+        "[stores.n]\ncompute = [\"count\"]\nwindow = { tumbling = \"60s\" }\nemit = \"final\"\nevery-update = true\nidle = \"soon\"",
+        "[stores.n]\ncompute = [\"count\"]\nwindow = { tumbling = \"60s\" }\nidle = \"30s\"",
+        "[stores.n]\ncompute = { n = \"count()\", m = \"sum(m)\" }\nformat = \"long\"",
+        "[stores.n]\ncompute = [\"count\"]\nformat = \"avro\"\nwhere = { a = 1 }",
+        "[tables.users]\ntopic = \"users\"\n[stores.n]\ncompute = [\"count\"]\nfrom = \"users\"",
+    ]), @r#"
+    app/tidemill.toml:7: stores.n.window: found the text "60s"; expected one of { tumbling = "60s" }, { hopping = "60s", advance = "1s" }, { sliding = "5m" } and { session = "30m" }
+    --
+    app/tidemill.toml:7: stores.n.window: found no window or several; expected one of { tumbling = "60s" }, { hopping = "60s", advance = "1s" }, { sliding = "5m" } and { session = "30m" }
+    --
+    app/tidemill.toml:7: stores.n.window.advance: unknown key; known here: tumbling
+    --
+    app/tidemill.toml:7: stores.n.window.advance: missing; write for instance advance = "1s"
+    --
+    app/tidemill.toml:7: stores.n.window.advance: found the text "61s"; expected a duration from "1ms" to "1m"
+    --
+    app/tidemill.toml:9: stores.n.retention: found the text "69s"; expected a duration from "1m 10s" to "100years"
+    --
+    app/tidemill.toml:8: stores.n.emit: found the text "every now"; expected "changes", "final" or "every 10s"
+    app/tidemill.toml:9: stores.n.key-format: found the text "text"; expected "plain" or "kafka-streams"
+    --
+    app/tidemill.toml:9: stores.n.every-update: results come out as "final"; it belongs to emit = "changes": leave one of them out
+    app/tidemill.toml:10: stores.n.idle: found the text "soon"; expected "off" or a duration such as "30s"
+    --
+    app/tidemill.toml:8: stores.n.idle: nothing waits for windows to close; it belongs to emit = "final": leave it out
+    --
+    app/tidemill.toml:7: stores.n.format: 2 columns cannot be written as long; json has all columns, other formats are one
+    --
+    app/tidemill.toml:7: stores.n.format: found the text "avro"; known here: json, string, bytes, long, double
+    app/tidemill.toml:8: stores.n.where: there is no `from` that it could choose from; name what feeds the store, or let the function that feeds it choose
+    --
+    app/tidemill.toml:9: stores.n.from: found "users", which is a table here; a table is looked up or joined: name the topic that is to be read, topic:users where one is called so
+    "#);
+}
+
+#[test]
+fn says_what_is_wrong_with_joins_and_rekeys() {
+    assert_snapshot!(wrong([
+        "[joins.j]\nleft = \"a\"\nright = \"b\"\nkind = \"outer\"",
+        "[joins.j]\nleft = \"a\"\nright = \"b\"\nkind = \"inner\"\nidle = \"1s\"\nkey = \"json:id\"",
+        "[joins.j]\nleft = \"a\"\nright = \"b\"\nkind = \"left\"\nwithin = { before = \"1s\" }\ngrace = 1",
+        "[tables.t]\ntopic = \"t\"\n[joins.j]\nleft = \"t\"\nright = \"b\"\nkind = \"left\"",
+        "[tables.t]\ntopic = \"t\"\n[joins.j]\nleft = \"a\"\nright = \"t\"\nkind = \"full\"\nwithin = \"1s\"\nkey = \"json:id\"",
+        "[tables.t]\ntopic = \"t\"\nbroadcast = true\n[joins.j]\nleft = \"a\"\nright = \"t\"\nkind = \"left\"\nkey = \"id\"",
+        "[joins.j]\n[rekey.j]\n[stores.j]",
+        "[stores.s]\n[joins.j]\nleft = \"s\"\nright = \"b c\"\nkind = \"inner\"\nwithin = \"1s\"",
+    ]), @r#"
+    app/tidemill.toml:8: joins.j.kind: found the text "outer"; expected "inner", "left", "right" or "full"
+    --
+    app/tidemill.toml:5: joins.j: `within` is missing: both sides are streams; write for instance within = "10m", or within = { before = "0s", after = "10m" }
+    app/tidemill.toml:9: joins.j.idle: nothing waits in an inner join; it belongs to left, right and full ones: leave it out
+    app/tidemill.toml:10: joins.j.key: the right side is not a broadcast table; others are joined by the record's key: leave it out, use [rekey.NAME], or declare the table with broadcast = true
+    --
+    app/tidemill.toml:9: joins.j.within.after: missing; write for instance after = "10m"
+    app/tidemill.toml:10: joins.j.grace: found the number 1; expected a duration from "0s" to "100years"
+    --
+    app/tidemill.toml:9: joins.j.right: a table on the left side is joined with a table; put the stream on the left side and the table on the right one
+    --
+    app/tidemill.toml:10: joins.j.kind: found the text "full", and rows of a table come out with records only; with a table on the right side it is "inner" or "left"
+    app/tidemill.toml:11: joins.j.within: one side is a table; it belongs to two streams: leave it out
+    app/tidemill.toml:12: joins.j.key: the right side is not a broadcast table; others are joined by the record's key: leave it out, use [rekey.NAME], or declare the table with broadcast = true
+    --
+    app/tidemill.toml:12: joins.j.key: found the text "id"; expected "json:FIELD" or "header:NAME"
+    --
+    app/tidemill.toml:5: joins.j: there is a store "j" already; tables, joins, rekeys and stores share their names, in which `-` and `_` are the same letter: choose another one
+    app/tidemill.toml:6: rekey.j: there is a store "j" already; tables, joins, rekeys and stores share their names, in which `-` and `_` are the same letter: choose another one
+    --
+    app/tidemill.toml:7: joins.j.left: found "s", which is a store that only functions write; a store that the host computes hands on what changes in it, with compute = …; topic:s is the topic of that name
+    app/tidemill.toml:8: joins.j.right: found the text "b c"; expected a topic's name: letters, digits, `.`, `_` and `-`, at most 249
+    "#);
+    assert_snapshot!(wrong([
+        "[rekey.r]",
+        "[rekey.r]\ninput = \"a\"",
+        "[rekey.r]\ninput = \"a\"\nby = \"id\"\ntopic = \"\"\npartitions = 0",
+        "[tables.t]\ntopic = \"t\"\n[rekey.r]\ninput = \"t\"\nby = \"header:id\"",
+    ]), @r#"
+    app/tidemill.toml:5: rekey.r.input: missing; write for instance input = "orders"
+    --
+    app/tidemill.toml:5: rekey.r: `by` is missing; write for instance by = "json:userid"; only an output of a function brings keys of its own
+    --
+    app/tidemill.toml:7: rekey.r.by: found the text "id"; expected "json:FIELD" or "header:NAME"
+    app/tidemill.toml:8: rekey.r.topic: found the text ""; expected a topic's name: letters, digits, `.`, `_` and `-`, at most 249
+    app/tidemill.toml:9: rekey.r.partitions: found the number 0; expected a number from 1 to 100000
+    --
+    app/tidemill.toml:8: rekey.r.input: found "t", which is a table here; a table is looked up or joined: name the topic that is to be read, topic:t where one is called so
+    "#);
+}
+
+#[test]
+fn refuses_cycles_over_whatever_is_declared() {
+    let join = "kind = \"inner\"\nwithin = \"1s\"\nright = \"other\"\n";
+    let cases = [
+        format!("[rekey.r]\ninput = \"j\"\nby = \"json:id\"\n[joins.j]\nleft = \"r\"\n{join}"),
+        format!(
+            "outputs = {{ out = \"back\" }}\n[joins.j]\nleft = \"back\"\n{join}[functions.more]\nmodule = \".\"\ninputs = [\"j\"]\noutputs = {{ out = \"user-trades\" }}"
+        ),
+        "[stores.n]\ncompute = [\"count\"]\nfrom = \"topic:n\"\noutput = \"n\"".to_owned(),
+    ];
+    assert_snapshot!(cases.map(|section| problems(&settle(&section))).join("\n--\n"), @r"
+    app/tidemill.toml:9: joins.j.left: found a cycle: j → r → j; records would go round without end: take one of these inputs away
+    --
+    app/tidemill.toml:13: functions.more.inputs: found a cycle: more → settle → j → more; records would go round without end: take one of these inputs away
+    --
+    app/tidemill.toml:7: stores.n.from: found a cycle: n → n; records would go round without end: take one of these inputs away
+    ");
+}
+
+#[test]
+fn what_the_host_computes_has_defaults() {
+    let manifest = parse(&settle(
+        r#"
+        [topics.user-trades]
+        late = "late-trades"
+        key-format = "string"
+        format = "json"
+        [tables.users]
+        topic = "users"
+        broadcast = true
+        [rekey.by_user]
+        input = "user-trades"
+        by = "json:user"
+        topic = "trades-by-user"
+        partitions = 3
+        [joins.with-users]
+        left = "by-user"
+        right = "users"
+        kind = "left"
+        key = "header:user"
+        [joins.pairs]
+        left = "by_user"
+        right = "settle.out"
+        kind = "full"
+        within = "10m"
+        [stores.per-user]
+        from = "by-user"
+        where = { side = "BUY" }
+        compute = { n = "count()", cents = "sum(cents)" }
+        window = { hopping = "2h", advance = "1m" }
+        grace = "5m"
+        emit = "every 10s"
+        output = "per-user"
+        key-format = "kafka-streams"
+        [stores.total]
+        compute = ["count"]
+        every-update = true
+        format = "long"
+        [stores.last]
+        compute = ["count"]
+        window = { session = "1m" }
+        emit = "final"
+        "#,
+    ))
+    .unwrap();
+    assert_snapshot!(format!("{:?}", manifest.topics["user-trades"]), @r#"TopicSettings { partitions: None, replicas: None, timestamp: None, late: Some("late-trades"), key_format: Some(String), format: Some(Json), settings: {} }"#);
+    assert_snapshot!(format!("{:#?}\n{:#?}", manifest.joins, manifest.rekeys), @r#"
+    {
+        "pairs": JoinSettings {
+            name: "pairs",
+            left: Rekey(
+                "by_user",
+            ),
+            right: Function {
+                function: "settle",
+                output: "out",
+            },
+            kind: Full,
+            within: Some(
+                (
+                    600s,
+                    600s,
+                ),
+            ),
+            grace: 0ns,
+            idle: Some(
+                30s,
+            ),
+            key: None,
+        },
+        "with_users": JoinSettings {
+            name: "with-users",
+            left: Rekey(
+                "by_user",
+            ),
+            right: Table(
+                "users",
+            ),
+            kind: Left,
+            within: None,
+            grace: 0ns,
+            idle: None,
+            key: Some(
+                Header(
+                    "user",
+                ),
+            ),
+        },
+    }
+    {
+        "by_user": RekeySettings {
+            name: "by_user",
+            input: Topic(
+                "user-trades",
+            ),
+            by: Column {
+                format: Json,
+                name: "user",
+            },
+            topic: Some(
+                "trades-by-user",
+            ),
+            partitions: Some(
+                3,
+            ),
+        },
+    }
+    "#);
+    let of = |name: &str| manifest.stores[name].aggregate.clone().unwrap();
+    assert_snapshot!(["per_user", "total", "last"].map(|name| {
+        let AggregateSettings { spec, from, filter, output, format } = of(name);
+        format!(
+            "{name}: {} {:?} grace {:?} retention {:?} {:?} idle {:?} {:?} from {from:?} where {filter:?} output {output:?} {format}",
+            spec.compute, spec.windows, spec.grace, spec.retention, spec.emit, spec.idle, spec.key_format
+        )
+    }).join("\n"), @r#"
+    per_user: n = count(), cents = sum(cents) Some(Hopping { size: 7200s, advance: 60s }) grace 300s retention 7500s Every(10s) idle None KafkaStreams from Some(Rekey("by_user")) where {"side": String("BUY")} output Some("per-user") json
+    total: count = count() None grace 0ns retention 3600s Changes { every_update: true } idle None Plain from None where {} output None long
+    last: count = count() Some(Session { gap: 60s }) grace 0ns retention 3600s Final idle Some(30s) Plain from None where {} output None json
+    "#);
+}
+
+#[test]
+fn an_app_needs_no_function_where_the_host_does_something() {
+    let manifest =
+        parse("app = \"counts\"\n[stores.n]\nfrom = \"clicks\"\ncompute = [\"count\"]").unwrap();
+    assert_eq!(manifest.functions.len(), 0);
+    assert_eq!(manifest.inputs().map(ToString::to_string).collect::<Vec<_>>(), ["clicks"]);
+    assert_eq!(
+        (manifest.line("stores.n.compute"), manifest.line("stores.n.emit")),
+        (Some(4), Some(2))
+    );
+    let idle = problems("app = \"counts\"\n[stores.n]\ncompute = [\"count\"]");
+    assert_snapshot!(idle, @"app/tidemill.toml:1: functions: missing; write for instance [functions.settle] with module, inputs and outputs below it");
 }
 
 #[test]

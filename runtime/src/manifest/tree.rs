@@ -39,7 +39,7 @@ pub(super) enum Value {
     Table(Table),
 }
 
-/// Keys in the order of the file's tables; what `--set` adds comes last.
+/// Keys in the order of the file; what `--set` adds comes last.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub(super) struct Table(pub Vec<Entry>);
 
@@ -173,12 +173,14 @@ fn parse(text: &str, place: &dyn Fn(usize) -> Place, report: &Report) -> Table {
 }
 
 fn convert_table(table: &DeTable<'_>, place: &dyn Fn(usize) -> Place, report: &Report) -> Table {
-    let entry = |(key, value): (&Spanned<DeString<'_>>, &Spanned<DeValue<'_>>)| Entry {
+    let mut sorted: Vec<(&Spanned<DeString<'_>>, &Spanned<DeValue<'_>>)> = table.iter().collect();
+    sorted.sort_by_key(|(key, _)| key.span().start);
+    let entries = sorted.into_iter().map(|(key, value)| Entry {
         key: key.get_ref().to_string(),
         place: place(key.span().start),
         node: convert(value, place, report),
-    };
-    Table(table.iter().map(entry).collect())
+    });
+    Table(entries.collect())
 }
 
 fn convert(value: &Spanned<DeValue<'_>>, place: &dyn Fn(usize) -> Place, report: &Report) -> Node {

@@ -5,7 +5,9 @@ use std::{ops::ControlFlow, time::Instant};
 use bytesize::ByteSize;
 use tidemill_layout::{HeaderPart, Part};
 
-use super::{Arrival, Cost, Due, Function, Host, Join, OutputCheck, Reason, Sent};
+use super::{
+    Arrival, Cost, Due, Function, Host, Join, OutputCheck, Passing, Project, Reason, Rekey, Sent,
+};
 use crate::{
     guest::Scope,
     store,
@@ -68,9 +70,10 @@ pub fn host(node: &Node, _part: &SubTopology) -> Box<dyn Host> {
     match &node.work {
         Work::Function(_) => panic!("`{}` is a function", node.name),
         Work::Join(join) => Box::new(Join::new(join)),
-        Work::Aggregate(_) | Work::Rekey(_) => {
-            unreachable!("no topology that is built has such nodes yet")
-        }
+        Work::Rekey(rekey) => Box::new(Rekey::new(rekey)),
+        Work::Filter(filter) => Box::new(Passing::new(filter)),
+        Work::Project(project) => Box::new(Project::new(project)),
+        Work::Aggregate(_) => unreachable!("no topology that is built has such nodes yet"),
     }
 }
 

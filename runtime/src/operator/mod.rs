@@ -5,9 +5,13 @@ mod function;
 mod host;
 mod hosted;
 mod join;
+mod project;
+mod rekey;
 
-pub use filter::Filter;
+pub use filter::{Filter, Passing};
 pub use function::{Called, Cost, Entry, Function, OutputCheck, Reason, Tally};
 pub use host::{Arrival, Ask, Due, Host, Out, Sent};
 pub use hosted::{Hosted, Operator, Sink, Stopped, host};
 pub use join::Join;
+pub use project::Project;
+pub use rekey::Rekey;

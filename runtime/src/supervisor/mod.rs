@@ -27,6 +27,7 @@ use serde::Serialize;
 use tokio::sync::watch;
 
 use crate::{
+    bind,
     broker::{self, Broker},
     clock::Clock,
     guest::{Component, Fault},
@@ -78,7 +79,7 @@ pub struct AppSettings {
 pub enum Error {
     /// Manifest and code do not fit.
     #[error(transparent)]
-    Topology(#[from] topology::Error),
+    Topology(#[from] bind::Error),
     /// A topic is missing or is not as it must be.
     #[error("{0}")]
     Topic(String),

@@ -394,8 +394,8 @@ fn list<T: fmt::Display>(known: impl Iterator<Item = T>) -> String {
 mod tests {
     use super::*;
     use crate::{
+        bind::tests::{Role, build},
         store::DatabaseSettings,
-        topology::tests::{Role, build},
         worker::{PartitionStatus, WorkerStatus},
     };
 

@@ -1,23 +1,32 @@
-//! What an app is made of, as a graph: from the checked manifest and what its functions say of themselves.
+//! What an app is made of, as a graph.
 //!
-//! A [`Topology`] is cut into sub-topologies: functions that are linked in memory, or that read a common topic, are in
-//! one. A task is partition *p* of one sub-topology. All is checked while it is built, so that what runs has no wrong
-//! name left. Nothing here touches a broker or a file.
+//! A [`Topology`] is what the [`Builder`] makes of declared steps. It is cut into sub-topologies: steps that are linked
+//! in memory, that read a common topic, or that share a store are in one; re-keying cuts. A task is partition *p* of one
+//! sub-topology. All is checked when it is built, so that what runs has no wrong name left. Nothing here knows a file or
+//! a language, assumes that a value is JSON, or touches a broker.
 
-mod build;
+mod builder;
 pub mod codec;
+mod expr;
+mod format;
+mod key;
 mod node;
-mod state;
 #[cfg(test)]
-pub(crate) mod tests;
+mod tests;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-pub use build::{Error, Problem};
+pub use builder::{
+    Aggregate, Builder, Function, Invalid, Join, Lookup, Problem, Projection, Rekey, Side, Source,
+    Stream, Table, What,
+};
 pub use codec::Codecs;
+pub use expr::{Comparison, Expr, Predicate};
+pub use format::{Format, Layout, VALUE};
+pub use key::KeyFrom;
 pub use node::{
-    AggregateNode, Feed, Format, FunctionNode, JoinKind, JoinNode, KeyFrom, Node, Pair, RekeyNode,
-    Work,
+    AggregateNode, Feed, FilterNode, FunctionNode, JoinKind, JoinNode, Node, Pair, ProjectNode,
+    RekeyNode, Work,
 };
 
 use crate::{
@@ -32,17 +41,28 @@ use crate::{
 pub struct Topology {
     /// Consumer group, and prefix of the app's own topics.
     pub app: Arc<str>,
-    /// In the order of their first function's name.
+    /// By name.
     pub parts: Vec<Arc<SubTopology>>,
     /// Every topic that something is written to, dead letters included.
     pub outputs: Vec<Arc<str>>,
+    /// The app's own topics through which records go on under another key.
+    pub repartitions: Vec<Repartition>,
+}
+
+/// A topic of the app's own through which records go on under another key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Repartition {
+    /// Its name.
+    pub topic: Arc<str>,
+    /// How many partitions it is to have; `None`: as its readers need it.
+    pub partitions: Option<u32>,
 }
 
 /// Nodes that work together on equal partition numbers of some topics.
 #[derive(Debug)]
 pub struct SubTopology {
-    /// The name of its first function that has state, else of its first function, as code spells it: part of the name
-    /// of its meta topic.
+    /// The name of its first node that has state, else of its first node, as code spells it: part of the name of its
+    /// meta topic.
     pub name: Arc<str>,
     /// The topics read, by name.
     pub inputs: Vec<Input>,
@@ -137,6 +157,16 @@ pub struct OnFailure {
     pub backoff_max: Duration,
 }
 
+impl Default for OnFailure {
+    fn default() -> Self {
+        OnFailure {
+            retries: None,
+            backoff: Duration::from_millis(100),
+            backoff_max: Duration::from_secs(10),
+        }
+    }
+}
+
 impl OnFailure {
     /// The wait before a record that failed `attempts` times is tried again.
     pub fn wait(&self, attempts: u32) -> Duration {
@@ -195,6 +225,7 @@ impl Topology {
             one.name == other.name
                 && topics(one) == topics(other)
                 && one.stores == other.stores
+                && one.aggregates == other.aggregates
                 && one.timers == other.timers
         };
         self.app == other.app
@@ -212,6 +243,27 @@ pub fn dead_letter_topic(app: &str, function: &str) -> String {
 /// The name of a store's changelog topic.
 pub fn changelog_topic(app: &str, store: &str) -> String {
     format!("{app}.{store}.changelog")
+}
+
+/// The name of the topic through which records are sent on under another key, where it is not said.
+pub fn repartition_topic(app: &str, rekey: &str) -> String {
+    format!("{app}.{rekey}.repartition")
+}
+
+/// Whether a store is used by more than one of these nodes; functions that feed an aggregate are, and the node that
+/// lets its results out is not.
+fn has_several_writers(nodes: &[Node]) -> bool {
+    let mut writers = BTreeMap::new();
+    let lets_out = |node: &Node| matches!(&node.work, Work::Aggregate(it) if it.feed.is_none());
+    let nodes = nodes.iter().filter(|node| !lets_out(node)).enumerate();
+    for (node, binding) in nodes.flat_map(|(at, node)| node.state().map(move |it| (at, it))) {
+        if let Binding::Store(store) | Binding::Aggregate(store) = binding
+            && *writers.entry(store).or_insert(node) != node
+        {
+            return true;
+        }
+    }
+    false
 }
 
 /// The name of the topic that keeps timers and progress of a sub-topology.
@@ -246,7 +298,7 @@ impl SubTopology {
 
     /// Whether one of its stores is used by several functions, which must then meet its keys in one task.
     pub fn shares_a_store(&self) -> bool {
-        state::has_several_writers(&self.nodes)
+        has_several_writers(&self.nodes)
     }
 
     /// The partitions a task reads.

@@ -1,8 +1,8 @@
 //! What a node does.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
-use super::{OnFailure, Output};
+use super::{Expr, Format, KeyFrom, Layout, OnFailure, Output, Predicate};
 use crate::guest::{Binding, Capability, Component, Limits};
 
 /// One step of the app.
@@ -12,8 +12,8 @@ pub struct Node {
     pub name: Arc<str>,
     /// What it does.
     pub work: Work,
-    /// Only records whose JSON has these fields enter.
-    pub filter: BTreeMap<String, serde_json::Value>,
+    /// Only records for which this is true enter, and those that it cannot be asked of.
+    pub filter: Option<Predicate>,
     /// Where what it hands on goes. Of a function by the index among its outputs, of others see [`Work`].
     pub outputs: Vec<Output>,
     /// Its dead-letter topic, where it can fail on a record: index into [`Topology::outputs`](super::Topology::outputs).
@@ -29,10 +29,15 @@ pub enum Work {
     Function(FunctionNode),
     /// Feeds an aggregate store, or lets out what functions feed it. Output 0: results; output 1: late records.
     Aggregate(AggregateNode),
-    /// Joins what comes to source 0, the left side, with the right one. Output 0: joined rows.
+    /// Joins what comes to source 0, the left side, with the right one. Output 0: joined rows; of two streams also 1 and
+    /// 2: late records of the left and of the right side.
     Join(JoinNode),
     /// Sends records on under another key. Output 0: to a repartition topic.
     Rekey(RekeyNode),
+    /// Lets some records through. Output 0: those.
+    Filter(FilterNode),
+    /// Makes values of columns of others. Output 0: those.
+    Project(ProjectNode),
 }
 
 /// A function of the user's.
@@ -59,6 +64,8 @@ pub struct AggregateNode {
     pub store: usize,
     /// What is read from records that come to the node; `None`: functions feed the store.
     pub feed: Option<Feed>,
+    /// How the value of a result is written: JSON has all columns, other formats are the only one.
+    pub value: Format,
 }
 
 /// What an aggregate store is fed with.
@@ -68,23 +75,6 @@ pub struct Feed {
     pub format: Format,
     /// The columns that are read, in the order of what is computed from them.
     pub columns: Vec<String>,
-}
-
-/// How keys or values are written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Format {
-    /// A JSON object, its fields the columns; or any other JSON value.
-    Json,
-    /// UTF-8 text.
-    String,
-    /// Bytes as they are.
-    Bytes,
-    /// 8 bytes, big-endian, signed.
-    Long,
-    /// 8 bytes, big-endian, IEEE 754.
-    Double,
-    /// Both sides of a join in one: never on a topic.
-    Joined,
 }
 
 /// A join at work.
@@ -147,21 +137,22 @@ pub enum Pair {
     },
 }
 
-/// Where a key comes from.
+/// Lets some records through.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum KeyFrom {
-    /// It is the record's key.
-    Key,
-    /// The last header of this name; none where there is none.
-    Header(String),
-    /// A column of the value: text as it is, numbers and truth in decimal and words, none where it is missing or null;
-    /// what has parts is refused.
-    Column {
-        /// How values are written.
-        format: Format,
-        /// Its name.
-        name: String,
-    },
+pub struct FilterNode {
+    /// Which; `None`: all.
+    pub predicate: Option<Predicate>,
+}
+
+/// Makes a value of columns of another.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProjectNode {
+    /// How the other one is written.
+    pub from: Layout,
+    /// The new columns, in order.
+    pub columns: Vec<(String, Expr)>,
+    /// How the new value is written: JSON has all columns, other formats are one.
+    pub value: Format,
 }
 
 /// Sends records on under another key.
@@ -185,7 +176,7 @@ impl Node {
         self.function().map_or(&[], |function| &function.bindings)
     }
 
-    /// The stores, tables and timers of the sub-topology that it uses.
+    /// The stores, tables and timers of the sub-topology that it writes or looks into.
     pub fn state(&self) -> impl Iterator<Item = Binding> {
         let own: Vec<Binding> = match &self.work {
             Work::Function(function) => function.bindings.iter().flatten().copied().collect(),
@@ -199,7 +190,7 @@ impl Node {
                     vec![Binding::Store(left), Binding::Store(right)]
                 }
             },
-            Work::Rekey(_) => Vec::new(),
+            Work::Rekey(_) | Work::Filter(_) | Work::Project(_) => Vec::new(),
         };
         own.into_iter()
     }

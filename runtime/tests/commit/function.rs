@@ -115,7 +115,7 @@ pub fn code(tables: bool) -> Code {
             bindings: bindings.into(),
             allow: Vec::new(),
         }),
-        filter: BTreeMap::new(),
+        filter: None,
         outputs: vec![Output { name: "out".into(), topic: Some(0), edges: Vec::new() }],
         dead_letters: Some(1),
         on_failure: OnFailure {
@@ -143,6 +143,7 @@ pub fn code(tables: bool) -> Code {
         app: APP.into(),
         parts: vec![Arc::new(part)],
         outputs: vec![OUTPUT.into(), LETTERS.into()],
+        repartitions: Vec::new(),
     };
     Code {
         topology: Arc::new(topology),

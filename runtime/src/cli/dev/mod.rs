@@ -150,12 +150,18 @@ fn started(
 
 /// A line to try: with the first record of a case file where there is one.
 fn hint(manifest: &Manifest, folder: &Path, process: &Process) -> Option<Event> {
-    let topic = manifest.functions.values().flat_map(|function| &function.inputs).find_map(
-        |(_, input)| match input {
+    let topics = || {
+        manifest.inputs().filter_map(|input| match input {
             Input::Topic(topic) => Some(topic.as_str()),
-            Input::Function { .. } => None,
-        },
-    )?;
+            _ => None,
+        })
+    };
+    let written = |topic: &str| {
+        let mut outputs =
+            manifest.functions.values().flat_map(|function| function.outputs.values());
+        outputs.any(|output| output == topic)
+    };
+    let topic = topics().find(|topic| !written(topic)).or_else(|| topics().next())?;
     let (key, value) =
         example(topic, &folder.join("cases")).unwrap_or_else(|| ("KEY".into(), "VALUE".into()));
     let key = if key == "null" { String::new() } else { format!(" --key {}", quote(&key)) };

@@ -4,8 +4,8 @@ use insta::assert_snapshot;
 
 use super::*;
 use crate::{
+    bind::tests::{Role, Slot, build, manifest},
     broker::{Broker, memory::MemoryLog},
-    topology::tests::{Role, Slot, build, manifest},
 };
 
 const TOTAL: Slot = ("total", Role::Counter, "", "i64");

@@ -445,6 +445,7 @@ fn part(steps: &[Step], batch_records: usize) -> Arc<SubTopology> {
             }),
             Step::Host(host) => Work::Aggregate(AggregateNode {
                 store: store + MAP as usize,
+                value: Format::Json,
                 feed: (!host.is_fed).then(|| Feed { format: Format::Json, columns: Vec::new() }),
             }),
         };
