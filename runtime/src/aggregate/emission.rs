@@ -303,12 +303,8 @@ impl Engine {
                     return self.marked(state, key, &[(*start, *end, from)]);
                 };
                 let (first, last) = (from.millis(), panes.last(start.millis()));
-                let mut found = Vec::new();
-                for window in panes.windows(first, last) {
-                    if !self.core.fired.holds(key, window) {
-                        found.extend(panes.look(&self.core, state, key, window, window)?);
-                    }
-                }
+                let mut found = panes.look(&self.core, state, key, first, last)?;
+                found.retain(|change| !self.core.fired.holds(key, change.start.millis()));
                 self.core.fired.add(row, key, (first, last));
                 Ok(found)
             }

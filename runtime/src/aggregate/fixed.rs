@@ -226,15 +226,73 @@ impl Panes {
             }
             at = self.next(at);
         }
-        let mut windows = Vec::new();
-        for window in self.windows(first, last) {
+        let windows = self.windows(first, last);
+        if panes.iter().all(|(_, pane)| pane.late.is_empty()) {
+            return self.merged(core, key, windows, panes).map_err(Error::Fault);
+        }
+        let mut found = Vec::new();
+        for window in windows {
             let within = panes
                 .iter()
                 .filter(|(pane, _)| *pane >= window && *pane < window.saturating_add(self.size));
-            let found = self.window(core, key, window, within.map(|(_, pane)| pane));
-            windows.extend(found.map_err(Error::Fault)?);
+            let merged = self.window(core, key, window, within.map(|(_, pane)| pane));
+            found.extend(merged.map_err(Error::Fault)?);
         }
-        Ok(windows)
+        Ok(found)
+    }
+
+    /// Windows of a key, one after another, from panes without late parts: about two merges each, however many panes
+    /// they have.
+    fn merged(
+        self,
+        core: &Core,
+        key: &[u8],
+        windows: impl Iterator<Item = i64>,
+        panes: Vec<(i64, Pane)>,
+    ) -> Result<Vec<Change>, Fault> {
+        let mut panes = panes
+            .into_iter()
+            .filter_map(|(start, pane)| pane.whole.map(|(at, row)| (start, at, row)))
+            .peekable();
+        // Of the panes in the window the older ones, the last one first, each merged with those behind it in `older`;
+        // and the younger ones with all of them merged.
+        let mut older: Vec<(i64, Timestamp, Row)> = Vec::new();
+        let mut younger: Vec<(i64, Timestamp, Row)> = Vec::new();
+        let mut sum: Option<(Timestamp, Row)> = None;
+        let mut found = Vec::new();
+        for window in windows {
+            let end = window.saturating_add(self.size);
+            while let Some(pane) = panes.next_if(|(start, ..)| *start < end) {
+                sum = Some(match sum {
+                    Some((at, row)) => joined(core, (at, row), (pane.1, &pane.2))?,
+                    None => (pane.1, pane.2.clone()),
+                });
+                younger.push(pane);
+            }
+            while older.pop_if(|(start, ..)| *start < window).is_some() {}
+            if older.is_empty() {
+                sum = None;
+                for (start, at, row) in
+                    younger.drain(..).rev().take_while(|(start, ..)| *start >= window)
+                {
+                    let merged = match older.last() {
+                        Some((_, later, rows)) => joined(core, (at, row), (*later, rows))?,
+                        None => (at, row),
+                    };
+                    older.push((start, merged.0, merged.1));
+                }
+            }
+            let first = older.last().map(|(_, at, row)| (*at, row.clone()));
+            let whole = match (first, &sum) {
+                (Some(first), Some((at, row))) => Some(joined(core, first, (*at, row))?),
+                (first, None) => first,
+                (None, Some(sum)) => Some(sum.clone()),
+            };
+            found.extend(
+                whole.map(|(at, row)| change(key, Timestamp(window), Timestamp(end), at, row)),
+            );
+        }
+        Ok(found)
     }
 
     /// A window of a key, from its panes, in their order.
@@ -388,6 +446,16 @@ impl Panes {
         layout::fixed(tag::DATA, Timestamp(behind), &[], &mut before);
         state.expire(core.store, &[tag::DATA], &before, budget)
     }
+}
+
+/// Both as one.
+fn joined(
+    core: &Core,
+    (at, mut row): (Timestamp, Row),
+    (later_at, later): (Timestamp, &Row),
+) -> Result<(Timestamp, Row), Fault> {
+    core.compute().merge(&mut row, later)?;
+    Ok((at.max(later_at), row))
 }
 
 /// Behind a result of a window and key.

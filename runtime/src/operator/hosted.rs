@@ -6,7 +6,8 @@ use bytesize::ByteSize;
 use tidemill_layout::{HeaderPart, Part};
 
 use super::{
-    Arrival, Cost, Due, Function, Host, Join, OutputCheck, Passing, Project, Reason, Rekey, Sent,
+    Aggregate, Arrival, Cost, Due, Function, Host, Join, OutputCheck, Passing, Project, Reason,
+    Rekey, Sent,
 };
 use crate::{
     guest::Scope,
@@ -66,14 +67,14 @@ pub struct Hosted {
 ///
 /// # Panics
 /// Where it is a function.
-pub fn host(node: &Node, _part: &SubTopology) -> Box<dyn Host> {
+pub fn host(node: &Node, part: &SubTopology) -> Box<dyn Host> {
     match &node.work {
         Work::Function(_) => panic!("`{}` is a function", node.name),
         Work::Join(join) => Box::new(Join::new(join)),
         Work::Rekey(rekey) => Box::new(Rekey::new(rekey)),
         Work::Filter(filter) => Box::new(Passing::new(filter)),
         Work::Project(project) => Box::new(Project::new(project)),
-        Work::Aggregate(_) => unreachable!("no topology that is built has such nodes yet"),
+        Work::Aggregate(aggregate) => Box::new(Aggregate::new(aggregate, part)),
     }
 }
 
