@@ -19,26 +19,6 @@ impl TaskState {
         self.read(store, key, at)
     }
 
-    /// The value of a key, and the event time of its last write.
-    ///
-    /// # Errors
-    /// What the disk says.
-    pub fn written(&self, store: usize, key: &[u8]) -> Result<Option<(Timestamp, Vec<u8>)>, Error> {
-        let hash = self.overlay.hash(key);
-        let stored;
-        let bytes = match self.overlay.seen(store, hash, key) {
-            Some(bytes) => bytes,
-            None => {
-                stored = self.stored(store, key)?;
-                stored.as_deref()
-            }
-        };
-        let value = bytes.map(value::decode).transpose();
-        let value =
-            value.map_err(|why| self.database.broken_value(&self.stores[store].spec.name, why))?;
-        Ok(value.map(|value| (value.at, value.payload.to_vec())))
-    }
-
     /// Sets, or deletes, the value of a key on behalf of a row.
     pub fn put(&mut self, row: u32, store: usize, key: &[u8], value: Option<&[u8]>, at: Timestamp) {
         self.overlay.put(Some(row), store, key, slot(value, at));

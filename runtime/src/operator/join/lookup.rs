@@ -4,13 +4,13 @@
 
 use std::collections::HashMap;
 
+use foldhash::fast::RandomState;
 use tidemill_layout::Part;
 
 use super::{Arrival, Out, Reason, Scope, Side, disk, pack, row, stands_alone, state};
 use crate::{
-    record::Record,
     store,
-    topology::{Format, JoinKind, KeyFrom},
+    topology::{JoinKind, KeyFrom},
 };
 
 pub(super) struct Lookup {
@@ -22,14 +22,14 @@ pub(super) struct Lookup {
     looked_up: Vec<u8>,
     packed: Vec<u8>,
     /// Rows that were looked up ahead, for this turn.
-    ahead: HashMap<Box<[u8]>, Option<Vec<u8>>>,
+    ahead: HashMap<Box<[u8]>, Option<Vec<u8>>, RandomState>,
 }
 
 impl Lookup {
     pub(super) fn new(kind: JoinKind, table: usize, key: KeyFrom) -> Self {
         let alone = stands_alone(Side::Left, kind);
         let (looked_up, packed) = (Vec::new(), Vec::new());
-        Lookup { alone, table, key, looked_up, packed, ahead: HashMap::new() }
+        Lookup { alone, table, key, looked_up, packed, ahead: HashMap::default() }
     }
 
     /// What was looked up ahead may have changed since.
@@ -37,7 +37,7 @@ impl Lookup {
         self.ahead.clear();
     }
 
-    /// Looks up the rows of a turn at once. Tables stand still in a turn.
+    /// Looks up the rows of a turn at once: it sees the table as it was when it began.
     pub(super) fn prefetch(
         &mut self,
         arrivals: &[Arrival<'_>],
@@ -71,7 +71,7 @@ impl Lookup {
         let record = &arrival.record;
         // Null would say that there is no left side.
         let Some(left) = record.value else { return Ok(()) };
-        let key = key(&self.key, record, &mut self.looked_up).map_err(Reason::Reject)?;
+        let key = self.key.read(record, &mut self.looked_up).map_err(Reason::Reject)?;
         // Without a key nothing is found (KIP-962).
         let found;
         let right = match key.map(|key| (key, self.ahead.get(key))) {
@@ -88,36 +88,5 @@ impl Lookup {
             let _ = out(row(Part::Bytes(value), record.timestamp));
         }
         Ok(())
-    }
-}
-
-/// The key of the row that belongs to a record.
-fn key<'a>(
-    from: &KeyFrom,
-    record: &Record<'a>,
-    buffer: &'a mut Vec<u8>,
-) -> Result<Option<&'a [u8]>, String> {
-    match from {
-        KeyFrom::Key => Ok(record.key),
-        KeyFrom::Header(name) => Ok(record.headers.last(name).and_then(|header| header.value)),
-        KeyFrom::Column { format, name } => {
-            let Some(value) = record.value else { return Ok(None) };
-            if *format != Format::Json {
-                return Err(format!("the value has no column `{name}`: it is no JSON"));
-            }
-            let object: serde_json::Map<String, serde_json::Value> = serde_json::from_slice(value)
-                .map_err(|error| format!("the value is no JSON object: {error}"))?;
-            let text = match object.get(name) {
-                None | Some(serde_json::Value::Null) => return Ok(None),
-                Some(serde_json::Value::String(text)) => text.clone(),
-                Some(serde_json::Value::Array(_) | serde_json::Value::Object(_)) => {
-                    return Err(format!("`{name}` is no key: it has parts"));
-                }
-                Some(plain) => plain.to_string(),
-            };
-            buffer.clear();
-            buffer.extend_from_slice(text.as_bytes());
-            Ok(Some(buffer))
-        }
     }
 }

@@ -95,7 +95,8 @@ impl Host for Join {
     ) -> Result<(), store::Error> {
         match &mut self.pair {
             Work::Lookup(lookup) => lookup.prefetch(arrivals, scope),
-            Work::Tables(_) | Work::Streams(_) => Ok(()),
+            Work::Tables(tables) => tables.prefetch(arrivals, scope),
+            Work::Streams(_) => Ok(()),
         }
     }
 

@@ -22,8 +22,8 @@ use crate::{
 /// So many records that wait are looked at before they are sent.
 const PAGE: usize = 1024;
 
-/// Segments are not shorter, in milliseconds.
-const SEGMENT_MIN: i64 = 1000;
+/// Segments are not shorter, in milliseconds: each that a window reaches into costs a walk.
+const SEGMENT_MIN: i64 = 60_000;
 
 /// Also the outputs of late records: the left side's, then the right one's.
 const LATE: u16 = 1;

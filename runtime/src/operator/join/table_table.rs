@@ -5,8 +5,8 @@
 
 use tidemill_layout::Part;
 
-use super::{Arrival, Out, Reason, Scope, disk, pack, row, side_of, stands_alone, state};
-use crate::topology::JoinKind;
+use super::{Arrival, Out, Reason, Scope, Side, disk, pack, row, side_of, stands_alone, state};
+use crate::{store, topology::JoinKind};
 
 pub(super) struct Tables {
     kind: JoinKind,
@@ -20,6 +20,22 @@ impl Tables {
         Tables { kind, stores, packed: Vec::new() }
     }
 
+    /// Looks up the rows of a turn at once.
+    pub(super) fn prefetch(
+        &mut self,
+        arrivals: &[Arrival<'_>],
+        scope: &mut Scope,
+    ) -> Result<(), store::Error> {
+        let Some(state) = scope.state_mut() else { return Ok(()) };
+        for side in [Side::Left, Side::Right] {
+            // Of its own side a record asks only where it takes something back.
+            let of = arrivals.iter().filter(|it| side_of(it) != side || it.record.value.is_none());
+            let keys = of.filter_map(|arrival| arrival.record.key);
+            state.prefetch(self.stores[side.index()], keys)?;
+        }
+        Ok(())
+    }
+
     pub(super) fn take(
         &mut self,
         arrival: &Arrival<'_>,
@@ -30,24 +46,29 @@ impl Tables {
         let (side, at, new) = (side_of(arrival), record.timestamp, record.value);
         let Some(key) = record.key else { return Ok(()) };
         let [own, other] = [side, side.other()].map(|side| self.stores[side.index()]);
-        let found = state(scope)?.written(other, key);
-        let found = disk(scope, found)?;
-        let value = match &found {
-            Some((_, other)) if new.is_some() || stands_alone(side.other(), self.kind) => {
-                Some(Part::Bytes(pack(side, new, Some(other), &mut self.packed)))
+        let shows_other = new.is_some() || stands_alone(side.other(), self.kind);
+        let packed = &mut self.packed;
+        let found = state(scope)?.ordered_get(other, key, |written, other| {
+            if shows_other {
+                pack(side, new, Some(other), packed);
             }
+            written
+        });
+        let found = disk(scope, found)?;
+        let value = match found {
+            Some(_) if shows_other => Some(Part::Bytes(&self.packed)),
             Some(_) => Some(Part::Null),
             None if !stands_alone(side, self.kind) => None,
             None if new.is_some() => Some(Part::Bytes(pack(side, new, None, &mut self.packed))),
             None => {
                 // There is something to take back only where there was something.
-                let old = state(scope)?.written(own, key);
-                disk(scope, old)?.map(|_| Part::Null)
+                let old = state(scope)?.ordered_get(own, key, |_, _| ());
+                disk(scope, old)?.map(|()| Part::Null)
             }
         };
         state(scope)?.put(arrival.row, own, key, new, at);
         if let Some(value) = value {
-            let at = found.map_or(at, |(written, _)| at.max(written));
+            let at = found.map_or(at, |written| at.max(written));
             let _ = out(row(value, at));
         }
         Ok(())

@@ -1,13 +1,13 @@
 //! Streams with tables.
 
 use super::*;
-use crate::topology::KeyFrom;
+use crate::topology::{Format, KeyFrom};
 
 const TABLE: &[(&str, Option<&str>)] =
     &[("a", Some("A")), ("b", Some("B")), ("b", None), ("c", Some("")), ("1", Some("one"))];
 
 fn table(kind: JoinKind) -> Rig {
-    let mut rig = Rig::new(kind, Pair::StreamTable { table: 0 }, &[Kind::Table]);
+    let mut rig = Rig::new(&Home::new(), kind, Pair::StreamTable { table: 0 }, &[Kind::Table]);
     rig.table(0, TABLE);
     rig
 }
@@ -50,7 +50,8 @@ fn rows_are_looked_up_at_once_in_a_turn_and_anew_in_the_next() {
 fn a_broadcast_join_looks_up_another_key_and_keeps_the_records_own() {
     let pair = |key| Pair::StreamBroadcast { table: 0, key };
     for (kind, without) in [(JoinKind::Inner, false), (JoinKind::Left, true)] {
-        let mut rig = Rig::new(kind, pair(KeyFrom::Header("h".to_owned())), &[Kind::Table]);
+        let mut rig =
+            Rig::new(&Home::new(), kind, pair(KeyFrom::Header("h".to_owned())), &[Kind::Table]);
         rig.table(0, TABLE);
         let rows =
             rig.drive(&["left -=a@1h", "left x=1@2h", "left x=7@3h", "left a=7@4", "left a=-@5h"]);
@@ -59,5 +60,32 @@ fn a_broadcast_join_looks_up_another_key_and_keeps_the_records_own() {
             right.extend(["x 7+-@3 h=7", "a 7+-@4"]);
         }
         assert_eq!(rows, right, "{kind:?}");
+    }
+}
+
+#[test]
+fn a_key_can_be_a_column_and_what_is_no_key_is_rejected() {
+    let key = KeyFrom::Column { format: Format::Json, name: "id".to_owned() };
+    let mut rig = Rig::new(
+        &Home::new(),
+        JoinKind::Left,
+        Pair::StreamBroadcast { table: 0, key },
+        &[Kind::Table],
+    );
+    rig.table(0, TABLE);
+    let rows =
+        rig.drive(&[r#"left x={"id":1}@5"#, r#"left x={"id":"c"}@6"#, r#"left x={"id":null}@7"#]);
+    assert_eq!(rows, [r#"x {"id":1}+one@5"#, r#"x {"id":"c"}+@6"#, r#"x {"id":null}+-@7"#]);
+    for wrong in ["nonsense", r#"{"id":[1]}"#] {
+        let record = Record {
+            offset: Offset(0),
+            timestamp: Timestamp(0),
+            key: None,
+            value: Some(wrong.as_bytes()),
+            headers: Headers::EMPTY,
+        };
+        let arrival = Arrival { row: 0, source: 0, record };
+        let taken = rig.join.take(&arrival, &mut rig.scope, &mut |_| ControlFlow::Continue(()));
+        assert!(matches!(taken, Err(Reason::Reject(_))), "{wrong}: {taken:?}");
     }
 }

@@ -4,7 +4,7 @@
 //! that holds its value. A row reads `a 1+2@5`: its key, both sides, and its time; then ` h=…` for its header; and
 //! `closing` in front of one that came out since time went on.
 
-use std::{ops::ControlFlow, path::Path, time::Duration};
+use std::{cell::Cell, ops::ControlFlow, rc::Rc, time::Duration};
 
 use tempfile::TempDir;
 use tidemill_layout::{HeaderPart, HeadersWriter, Joined, Part};
@@ -51,16 +51,36 @@ fn record(text: &str) -> In {
 struct Rig {
     node: JoinNode,
     stores: Vec<StoreSpec>,
-    _folder: TempDir,
-    database: Database,
+    home: Rc<Home>,
+    partition: u32,
     join: Join,
     scope: Scope,
     /// What the changelogs have, by store.
     logs: Vec<Records>,
 }
 
+/// A database in a folder of its own, for joins one after another: each has a partition that nobody had before it.
+struct Home {
+    database: Database,
+    partitions: Cell<u32>,
+    _folder: TempDir,
+}
+
+impl Home {
+    fn new() -> Rc<Home> {
+        let folder = tempfile::tempdir().unwrap();
+        let settings = DatabaseSettings { memory_bytes: 16 << 20 };
+        let database = Database::open(folder.path(), settings).unwrap();
+        Rc::new(Home { database, partitions: Cell::new(0), _folder: folder })
+    }
+
+    fn partition(&self) -> u32 {
+        self.partitions.replace(self.partitions.get() + 1)
+    }
+}
+
 impl Rig {
-    fn new(kind: JoinKind, pair: Pair, stores: &[Kind]) -> Rig {
+    fn new(home: &Rc<Home>, kind: JoinKind, pair: Pair, stores: &[Kind]) -> Rig {
         let stores: Vec<StoreSpec> = (0..)
             .zip(stores.iter().chain([&Kind::Meta]))
             .map(|(index, kind)| StoreSpec {
@@ -72,19 +92,23 @@ impl Rig {
             })
             .collect();
         let node = JoinNode { kind, pair };
-        let folder = tempfile::tempdir().unwrap();
-        let database = open(folder.path());
         let join = Join::new(&node);
-        let scope = scope(&database, &stores);
+        let partition = home.partition();
+        let scope = scope(home, &stores, partition);
         let logs = stores.iter().map(|_| Records::new()).collect();
-        Rig { node, stores, _folder: folder, database, join, scope, logs }
+        Rig { node, stores, home: home.clone(), partition, join, scope, logs }
     }
 
     /// A join of two streams, times in milliseconds.
     fn streams(kind: JoinKind, before: u64, after: u64, grace: u64) -> Rig {
-        let [before, after, grace] = [before, after, grace].map(Duration::from_millis);
+        Rig::streams_in(&Home::new(), kind, [before, after, grace])
+    }
+
+    /// As [`streams`](Rig::streams): before, after, grace.
+    fn streams_in(home: &Rc<Home>, kind: JoinKind, times: [u64; 3]) -> Rig {
+        let [before, after, grace] = times.map(Duration::from_millis);
         let pair = Pair::StreamStream { store: 0, before, after, grace, idle: None };
-        Rig::new(kind, pair, &[Kind::Join])
+        Rig::new(home, kind, pair, &[Kind::Join])
     }
 
     /// One turn of these records, of which so many are kept.
@@ -166,24 +190,23 @@ impl Rig {
                 headers: Headers::EMPTY,
             });
         }
-        let mut batch = self.database.batch();
+        let mut batch = self.home.database.batch();
         state.commit(&mut batch, &[], Timestamp(0));
-        self.database.write(batch).unwrap();
+        self.home.database.write(batch).unwrap();
     }
 
     /// The task goes, with what is not committed, and comes again.
     fn restart(&mut self) {
         self.scope = Scope::default();
-        self.scope = scope(&self.database, &self.stores);
+        self.scope = scope(&self.home, &self.stores, self.partition);
         self.resume();
     }
 
-    /// The task comes again on another host, that has nothing but the changelogs.
+    /// The task comes again where there is nothing of it but the changelogs.
     fn move_away(&mut self) {
         self.scope = Scope::default();
-        self._folder = tempfile::tempdir().unwrap();
-        self.database = open(self._folder.path());
-        let mut moved = scope(&self.database, &self.stores);
+        self.partition = self.home.partition();
+        let mut moved = scope(&self.home, &self.stores, self.partition);
         let state = moved.state_mut().unwrap();
         for (store, log) in self.logs.iter().enumerate() {
             let end = Position(i64::try_from(log.len()).unwrap());
@@ -230,15 +253,12 @@ impl Rig {
     }
 }
 
-fn open(path: &Path) -> Database {
-    Database::open(path, DatabaseSettings { memory_bytes: 16 << 20 }).unwrap()
-}
-
-fn scope(database: &Database, stores: &[StoreSpec]) -> Scope {
-    let task = TaskKey { app: "app".into(), part: "part".into(), partition: 0 };
-    let lease = database.lease(&task).unwrap();
-    let state = TaskState::open(database, lease, stores, &[], &vec![0; stores.len()]).unwrap();
-    Scope::new(Box::new(state), stores.to_vec(), Vec::new(), Partition(0), 1)
+fn scope(home: &Home, stores: &[StoreSpec], partition: u32) -> Scope {
+    let task = TaskKey { app: "app".into(), part: "part".into(), partition };
+    let lease = home.database.lease(&task).unwrap();
+    let state =
+        TaskState::open(&home.database, lease, stores, &[], &vec![0; stores.len()]).unwrap();
+    Scope::new(Box::new(state), stores.to_vec(), Vec::new(), Partition(partition), partition + 1)
 }
 
 fn header(record: &In) -> HeadersWriter {

@@ -1,12 +1,18 @@
 //! Joins of streams against the rules of Kafka Streams, applied to plain lists: any records, in turns of any size, of
 //! which any part is undone, with restarts and expiry between them.
 
-use proptest::{collection::vec, option, prelude::*, sample::select};
+use proptest::{
+    collection::vec,
+    option,
+    prelude::*,
+    sample::select,
+    test_runner::{TestCaseError, TestRunner},
+};
 
 use super::*;
 
 /// One millisecond more or less than a multiple of this is where borders are; some of them make a segment.
-const UNIT: i64 = 400;
+const UNIT: i64 = 24_000;
 
 /// The rules, each as it is written down, on lists that nothing is ever removed from but what waits.
 struct Naive {
@@ -173,56 +179,68 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(40))]
+type Lengths = (i64, i64, i64);
 
-    #[test]
-    fn rows_are_those_of_the_rules(
-        kind in select(vec![JoinKind::Inner, JoinKind::Left, JoinKind::Right, JoinKind::Full]),
-        lengths in (0..4_i64, 0..4_i64, 0..3_i64),
-        mut steps in vec(step(), 1..60),
-    ) {
-        let [before, after, grace] = [lengths.0, lengths.1, lengths.2].map(|length| length * UNIT);
-        let millis = |length: i64| length.unsigned_abs();
-        let mut rig = Rig::streams(kind, millis(before), millis(after), millis(grace));
-        let mut naive = Naive {
-            kind,
-            before,
-            after,
-            grace,
-            time: i64::MIN,
-            min_time: i64::MAX,
-            kept: [i64::MIN; 2],
-            rows: Vec::new(),
-            waiting: Vec::new(),
-        };
-        let mut number = 0;
-        for step in &mut steps {
-            match step {
-                Step::Turn(records, undone) => {
-                    for record in records.iter_mut() {
-                        record.value = record.value.take().map(|_| number.to_string());
-                        number += 1;
-                    }
-                    let keep = records.len().saturating_sub(*undone);
-                    let rows = rig.turn(records, keep);
-                    let right: Vec<String> =
-                        records[..keep].iter().flat_map(|record| naive.take(record)).collect();
-                    prop_assert_eq!(rows, right, "of {:?}", &records[..keep]);
+fn check(
+    home: &Rc<Home>,
+    kind: JoinKind,
+    lengths: Lengths,
+    mut steps: Vec<Step>,
+) -> Result<(), TestCaseError> {
+    let [before, after, grace] = [lengths.0, lengths.1, lengths.2].map(|length| length * UNIT);
+    let mut rig = Rig::streams_in(home, kind, [before, after, grace].map(i64::unsigned_abs));
+    let mut naive = Naive {
+        kind,
+        before,
+        after,
+        grace,
+        time: i64::MIN,
+        min_time: i64::MAX,
+        kept: [i64::MIN; 2],
+        rows: Vec::new(),
+        waiting: Vec::new(),
+    };
+    let mut number = 0;
+    for step in &mut steps {
+        match step {
+            Step::Turn(records, undone) => {
+                for record in records.iter_mut() {
+                    record.value = record.value.take().map(|_| number.to_string());
+                    number += 1;
                 }
-                Step::Commit => rig.commit(),
-                Step::Restart => {
-                    rig.commit();
-                    rig.restart();
-                }
-                Step::Move => {
-                    rig.commit();
-                    rig.move_away();
-                }
-                Step::Expire(budget) => {
-                    rig.join.expire(&mut rig.scope, *budget).unwrap();
-                }
+                let keep = records.len().saturating_sub(*undone);
+                let rows = rig.turn(records, keep);
+                let right: Vec<String> =
+                    records[..keep].iter().flat_map(|record| naive.take(record)).collect();
+                prop_assert_eq!(rows, right, "of {:?}", &records[..keep]);
+            }
+            Step::Commit => rig.commit(),
+            Step::Restart => {
+                rig.commit();
+                rig.restart();
+            }
+            Step::Move => {
+                rig.commit();
+                rig.move_away();
+            }
+            Step::Expire(budget) => {
+                rig.join.expire(&mut rig.scope, *budget).unwrap();
             }
         }
     }
+    Ok(())
+}
+
+#[test]
+fn rows_are_those_of_the_rules() {
+    let home = Home::new();
+    let kind = select(vec![JoinKind::Inner, JoinKind::Left, JoinKind::Right, JoinKind::Full]);
+    let lengths = (0..4_i64, 0..4_i64, 0..3_i64);
+    // What fails is printed whole.
+    let config = ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(256) };
+    let mut runner = TestRunner::new(config);
+    let run = runner.run(&(kind, lengths, vec(step(), 1..60)), |(kind, lengths, steps)| {
+        check(&home, kind, lengths, steps)
+    });
+    run.unwrap_or_else(|failure| panic!("{failure}"));
 }

@@ -154,16 +154,20 @@ fn it_goes_on_after_a_restart_here_and_elsewhere() {
 
 #[test]
 fn whole_segments_go_when_the_time_of_their_own_side_has_passed() {
-    // Segments of 1 s.
-    let mut rig = Rig::streams(JoinKind::Left, 300, 300, 0);
-    assert!(rig.drive(&["right a=x@100", "right a=y@900"]).is_empty());
-    assert_eq!(rig.drive(&["left a=1@100", "left a=2@1000"]), ["a 1+-@100", "a 2+y@1000"]);
-    assert!(rig.drive(&["left b=3@1500"]).is_empty());
-    assert_eq!(rig.join.expire(&mut rig.scope, 10).unwrap(), 0, "1500 - 600 is in the first one");
-    assert!(rig.drive(&["left b=4@1601"]).is_empty());
+    // Segments of a minute.
+    let mut rig = Rig::streams(JoinKind::Left, 18_000, 18_000, 0);
+    assert!(rig.drive(&["right a=x@6000", "right a=y@54000"]).is_empty());
+    assert_eq!(rig.drive(&["left a=1@6000", "left a=2@60000"]), ["a 1+-@6000", "a 2+y@60000"]);
+    assert!(rig.drive(&["left b=3@90000"]).is_empty());
+    assert_eq!(
+        rig.join.expire(&mut rig.scope, 10).unwrap(),
+        0,
+        "90000 - 36000 is in the first one"
+    );
+    assert!(rig.drive(&["left b=4@96060"]).is_empty());
     assert_eq!(rig.join.expire(&mut rig.scope, 10).unwrap(), 1, "of the left side");
     rig.commit();
-    assert!(rig.drive(&["right a=z@1700"]).is_empty());
+    assert!(rig.drive(&["right a=z@102000"]).is_empty());
     assert_eq!(rig.join.expire(&mut rig.scope, 1).unwrap(), 1, "of the right side");
     assert_eq!(rig.join.expire(&mut rig.scope, 1).unwrap(), 1);
     assert_eq!(rig.join.expire(&mut rig.scope, 1).unwrap(), 0);
@@ -175,17 +179,18 @@ fn whole_segments_go_when_the_time_of_their_own_side_has_passed() {
 
 #[test]
 fn what_waits_is_not_expired() {
-    let mut rig = Rig::streams(JoinKind::Left, 0, 300, 0);
-    let rows = rig.drive(&["left p=1@1940", "left q=2@1950", "left s=3@2240", "left u=4@2250"]);
-    assert_eq!(rows, ["closing p 1+-@1940"]);
-    // The one looked at last was of 2240: until that closes, q is held back, and it is kept as long.
-    assert!(rig.drive(&["left w=5@2450"]).is_empty());
+    let mut rig = Rig::streams(JoinKind::Left, 0, 18_000, 0);
+    let rows =
+        rig.drive(&["left p=1@116400", "left q=2@117000", "left s=3@134400", "left u=4@135000"]);
+    assert_eq!(rows, ["closing p 1+-@116400"]);
+    // The one looked at last was of 134400: until that closes, q is held back, and it is kept as long.
+    assert!(rig.drive(&["left w=5@147000"]).is_empty());
     assert_eq!(rig.join.expire(&mut rig.scope, 10).unwrap(), 0);
     rig.commit();
-    assert_eq!(rig.drive(&["left z=6@2541"]), ["closing q 2+-@1950", "closing s 3+-@2240"]);
+    assert_eq!(rig.drive(&["left z=6@152460"]), ["closing q 2+-@117000", "closing s 3+-@134400"]);
     assert_eq!(rig.join.expire(&mut rig.scope, 10).unwrap(), 2);
     assert_eq!(
-        rig.drive(&["left z=7@3000"]),
-        ["closing u 4+-@2250", "closing w 5+-@2450", "closing z 6+-@2541"]
+        rig.drive(&["left z=7@180000"]),
+        ["closing u 4+-@135000", "closing w 5+-@147000", "closing z 6+-@152460"]
     );
 }

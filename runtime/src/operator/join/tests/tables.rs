@@ -3,7 +3,12 @@
 use super::*;
 
 fn tables(kind: JoinKind) -> Rig {
-    Rig::new(kind, Pair::TableTable { left: 0, right: 1 }, &[Kind::Value, Kind::Value])
+    Rig::new(
+        &Home::new(),
+        kind,
+        Pair::TableTable { left: 0, right: 1 },
+        &[Kind::Value, Kind::Value],
+    )
 }
 
 /// Each way a row can come, change and go, with the other side there or not; without a key; back in time.
