@@ -247,6 +247,9 @@ fn not_started(error: &supervisor::Error, detail: String) -> Problem {
         supervisor::Error::Function { .. } => {
             Problem::unprocessable("function", "a function does not start", detail)
         }
+        supervisor::Error::Aggregate(_) => {
+            Problem::unprocessable("store", "a store holds something else", detail)
+        }
         supervisor::Error::Broker(broker::Error::Refused(_)) => {
             Problem::unprocessable("broker", "the broker refuses", detail)
         }

@@ -27,7 +27,7 @@ use serde::Serialize;
 use tokio::sync::watch;
 
 use crate::{
-    bind,
+    aggregate, bind,
     broker::{self, Broker},
     clock::Clock,
     guest::{Component, Fault},
@@ -89,6 +89,9 @@ pub enum Error {
     /// State cannot be kept.
     #[error(transparent)]
     State(#[from] store::Error),
+    /// State was made for something else.
+    #[error(transparent)]
+    Aggregate(#[from] aggregate::Refused),
     /// A function does not come to life.
     #[error("function `{function}`: {fault}")]
     Function {
@@ -110,6 +113,7 @@ impl From<worker::Error> for Error {
         match error {
             worker::Error::Broker(error) => Error::Broker(error),
             worker::Error::State(error) => Error::State(error),
+            worker::Error::Aggregate(error) => Error::Aggregate(error),
         }
     }
 }

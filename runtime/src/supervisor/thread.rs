@@ -171,7 +171,8 @@ impl Runner {
 /// what no time can mend ends the app.
 fn ended(error: Error) -> Ended {
     match error {
-        Error::Broker(broker::Error::MissingOffset { .. })
+        Error::Aggregate(_)
+        | Error::Broker(broker::Error::MissingOffset { .. })
         | Error::State(store::Error::Format { .. }) => Ended::Failed(error),
         other => Ended::Again(other),
     }

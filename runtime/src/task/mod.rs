@@ -32,7 +32,7 @@ pub use effects::{Effects, Failed, LateRecord, OutputRecord, Verdict};
 pub use source::Source;
 
 use crate::{
-    aggregate::Engine,
+    aggregate::{self, Engine},
     guest::Scope,
     operator::{Filter, Operator},
     record::{Partition, Position, Records, Timestamp},
@@ -84,11 +84,13 @@ pub struct Work {
     pub cost: Cost,
 }
 
-/// What a task remembers though it goes back to the last commit: outputs that were refused for good, and a pause.
+/// What a task remembers though it goes back to the last commit: outputs that were refused for good, a pause, and up to
+/// where its nodes were hurried.
 #[derive(Debug, Default)]
 pub struct Refusals {
     refused: BTreeMap<Source, String>,
     paused: Option<String>,
+    hurried: Option<Timestamp>,
 }
 
 /// See the module's page.
@@ -140,7 +142,9 @@ impl Task {
         let inputs =
             part.inputs.iter().map(|input| input.time.clone()).zip(positions.iter().copied());
         let filters = part.nodes.iter().map(|node| Filter::new(&node.filter)).collect();
-        resume(&part, &mut operators, &progress.nodes, &mut scope);
+        for (node, operator) in part.nodes.iter().zip(&mut operators) {
+            resume(&part, node, operator, &progress.nodes, &mut scope);
+        }
         Task {
             id,
             buffer: Buffer::new(inputs),
@@ -317,13 +321,20 @@ impl Task {
 
     /// What is to outlive the task where it is made anew from the last commit.
     pub fn take_refusals(&mut self) -> Refusals {
-        Refusals { refused: std::mem::take(&mut self.refused), paused: self.paused.take() }
+        Refusals {
+            refused: std::mem::take(&mut self.refused),
+            paused: self.paused.take(),
+            hurried: self.results.hurried(),
+        }
     }
 
     /// Takes over from the task that this one replaces.
     pub fn give_refusals(&mut self, refusals: Refusals) {
         self.refused.extend(refusals.refused);
         self.paused = refusals.paused.or(self.paused.take());
+        if let Some(until) = refusals.hurried {
+            self.hurry(until);
+        }
     }
 
     /// Goes on with other code, from the next record on. Operators of the host that are to do the same as before stay,
@@ -340,12 +351,18 @@ impl Task {
         self.begin(now);
         self.save_changes()?;
         let progress = self.nodes_progress();
+        for (store, spec) in &part.aggregates {
+            if self.part.aggregates.get(store) != Some(spec) {
+                self.scope.set_engine(*store, Box::new(Engine::new(*store, spec)));
+            }
+        }
         let old = std::mem::replace(&mut self.operators, operators);
-        resume(&part, &mut self.operators, &progress, &mut self.scope);
-        for (before, operator) in self.part.nodes.iter().zip(old) {
-            let same = part.nodes.iter().position(|node| is_same(before, &self.part, node, &part));
-            if let Some(node) = same {
-                self.operators[node] = operator;
+        let mut old: Vec<_> = self.part.nodes.iter().zip(old).collect();
+        for (node, operator) in part.nodes.iter().zip(&mut self.operators) {
+            let same = old.iter().position(|(it, _)| is_same(it, &self.part, node, &part));
+            match same {
+                Some(same) => *operator = old.swap_remove(same).1,
+                None => resume(&part, node, operator, &progress, &mut self.scope),
             }
         }
         self.filters = part.nodes.iter().map(|node| Filter::new(&node.filter)).collect();
@@ -356,8 +373,24 @@ impl Task {
         self.part = part;
         // New code gets a chance at once.
         self.suspects.clear();
-        self.paused = None;
+        self.paused = self.check()?.err().map(|refused| refused.to_string());
         Ok(())
+    }
+
+    /// Whether what its aggregate stores hold was made for what they are declared to be.
+    ///
+    /// # Errors
+    /// What the disk says; inside, that it was not.
+    pub fn check(&self) -> Result<Result<(), aggregate::Refused>, store::Error> {
+        let Some(state) = self.scope.state() else { return Ok(Ok(())) };
+        for store in self.part.aggregates.keys() {
+            if let Some(engine) = self.scope.engine_at(*store)
+                && let Err(refused) = engine.check(state)?
+            {
+                return Ok(Err(refused));
+            }
+        }
+        Ok(Ok(()))
     }
 
     /// Takes the next records, or the timers and results that are due before them, through the operators.
@@ -583,20 +616,18 @@ fn timed<'a>(part: &'a SubTopology, node: &'a Node) -> &'a Arc<str> {
     }
 }
 
-/// Has operators of the host go on from where they had come to.
+/// Has an operator of the host go on from where its node had come to.
 fn resume(
     part: &SubTopology,
-    operators: &mut [Operator],
+    node: &Node,
+    operator: &mut Operator,
     progress: &[NodeProgress],
     scope: &mut Scope,
 ) {
-    for (node, operator) in part.nodes.iter().zip(operators) {
-        if let Some(host) = operator.host_mut()
-            && let Some(progress) =
-                progress.iter().find(|progress| progress.node == *timed(part, node))
-        {
-            host.resume(progress, scope);
-        }
+    if let Some(host) = operator.host_mut()
+        && let Some(progress) = progress.iter().find(|progress| progress.node == *timed(part, node))
+    {
+        host.resume(progress, scope);
     }
 }
 

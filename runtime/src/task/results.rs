@@ -40,6 +40,8 @@ pub(super) struct Results {
     ended: Option<Timestamp>,
     /// Up to here nodes follow the clock at once.
     hurried: Option<Timestamp>,
+    /// Whether they follow it no further.
+    by_hand: bool,
     /// Whether `next` of the senders is to be asked for again.
     is_stale: bool,
     /// Closings to be done before the row that brought them about is tried again: the last one first.
@@ -100,6 +102,11 @@ impl Results {
         Results { senders, is_stale: true, ..Results::default() }
     }
 
+    /// Up to where nodes were hurried.
+    pub(super) fn hurried(&self) -> Option<Timestamp> {
+        self.hurried
+    }
+
     /// More is there to read.
     pub(super) fn interrupt(&mut self) {
         self.ended = None;
@@ -108,7 +115,7 @@ impl Results {
     /// Up to which time of its own a node follows the clock.
     fn follows_to(&self, sender: &Sender, now: Timestamp) -> Option<Timestamp> {
         let (ended, idle) = (self.ended?, millis(sender.idle?));
-        let is_over = now.millis() >= ended.millis().saturating_add(idle);
+        let is_over = !self.by_hand && now.millis() >= ended.millis().saturating_add(idle);
         let idle = is_over.then(|| Timestamp(now.millis().saturating_sub(idle)));
         idle.max(self.hurried)
     }
@@ -126,7 +133,8 @@ impl Results {
     /// When the first result is due by the clock, if nothing is read.
     pub(super) fn next_due(&self) -> Option<Timestamp> {
         let due = self.senders.iter().flat_map(|sender| {
-            let close = self.ended.zip(sender.idle).zip(sender.next_close);
+            let ended = self.ended.filter(|_| !self.by_hand);
+            let close = ended.zip(sender.idle).zip(sender.next_close);
             let close = close.map(|((ended, idle), close)| {
                 Timestamp(ended.max(close).millis().saturating_add(millis(idle)))
             });
@@ -137,6 +145,11 @@ impl Results {
 }
 
 impl Task {
+    /// Nodes follow the clock only where they are hurried.
+    pub fn follow_by_hand(&mut self) {
+        self.results.by_hand = true;
+    }
+
     /// Nodes follow the clock up to then at once, where they follow it at all: as if every input had been at its end for
     /// long enough.
     pub fn hurry(&mut self, until: Timestamp) {

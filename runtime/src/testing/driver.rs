@@ -197,7 +197,7 @@ impl TaskDriver {
             transaction_timeout: Duration::from_secs(10),
             client_id: app.to_owned(),
         })?;
-        Worker::new(Parts {
+        let mut worker = Worker::new(Parts {
             number: 0,
             inbox,
             outbox,
@@ -211,7 +211,9 @@ impl TaskDriver {
             metrics: self.settings.metrics.app(app),
             board: self.board.clone(),
             observer: self.settings.observer.clone(),
-        })
+        })?;
+        worker.follow_by_hand();
+        Ok(worker)
     }
 
     /// What its functions keep: what is committed, so all of it between two calls.
@@ -266,16 +268,20 @@ impl TaskDriver {
     }
 
     /// Moves the wall clock there, with nothing to come from any input for as long as results wait for that, and answers
-    /// what the app did because of it.
+    /// what the app did because of it. What feeds others through topics goes first, so that nothing is late for them.
     ///
     /// # Errors
     /// Where the app cannot go on.
     pub fn at(&mut self, now: Timestamp) -> Result<Vec<Effect>, DriveError> {
         self.clock.advance_to(now);
-        if let Some(worker) = &mut self.worker {
-            worker.hurry();
+        let mut effects = self.settle()?;
+        for part in self.code.topology.in_order() {
+            if let Some(worker) = &mut self.worker {
+                worker.hurry(part);
+            }
+            effects.extend(self.settle()?);
         }
-        self.settle()
+        Ok(effects)
     }
 
     /// Kills the worker without a further commit, wipes its disk, and starts another one, which restores what functions

@@ -207,6 +207,27 @@ impl Topology {
         self.parts.iter().find_map(|part| part.codecs(store))
     }
 
+    /// The sub-topologies, each behind those that write what it reads, as far as that goes.
+    pub fn in_order(&self) -> Vec<usize> {
+        let feeds = |from: &SubTopology, to: &SubTopology| {
+            let topics = from.nodes.iter().flat_map(|node| &node.outputs);
+            let mut topics = topics.filter_map(|output| Some(&self.outputs[output.topic?]));
+            topics.any(|topic| to.inputs.iter().any(|input| input.topic == *topic))
+        };
+        let mut left: Vec<usize> = (0..self.parts.len()).collect();
+        let mut order = Vec::new();
+        while !left.is_empty() {
+            let waits = |part: usize| {
+                left.iter()
+                    .any(|other| *other != part && feeds(&self.parts[*other], &self.parts[part]))
+            };
+            // Where they feed each other, one has to be first.
+            let next = left.iter().position(|part| !waits(*part)).unwrap_or(0);
+            order.push(left.remove(next));
+        }
+        order
+    }
+
     /// Which sub-topology reads a topic, and as which of its inputs.
     pub fn reader(&self, topic: &str) -> Option<(usize, usize)> {
         self.parts.iter().enumerate().find_map(|(part, sub)| {

@@ -70,7 +70,7 @@ impl Worker {
         let (operators, partitions) = (self.code.operators(id.part), self.code.partitions(id.part));
         let mut task = Task::new(id, part, operators, &positions, partitions, state, &progress);
         task.give_refusals(refusals);
-        self.tasks.insert(id, task);
+        self.add(id, task);
         Ok(())
     }
 

@@ -1,6 +1,6 @@
 //! Why a worker cannot go on.
 
-use crate::{broker, store};
+use crate::{aggregate, broker, store};
 
 /// What ends a worker; its thread decides whether another one is made.
 #[derive(Debug, thiserror::Error)]
@@ -11,4 +11,7 @@ pub enum Error {
     /// The disk, or what is on it. What is committed is in the changelogs.
     #[error(transparent)]
     State(#[from] store::Error),
+    /// What an aggregate store holds was made for something else.
+    #[error(transparent)]
+    Aggregate(#[from] aggregate::Refused),
 }

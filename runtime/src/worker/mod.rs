@@ -148,6 +148,7 @@ pub struct Worker {
     sealed: Option<Sealed>,
     /// A commit is due, and the tasks let out what waits for it: they do nothing else until it is sealed.
     flushing: bool,
+    by_hand: bool,
     in_transaction: bool,
     committed_at: Instant,
     commit_took: Duration,
@@ -227,6 +228,7 @@ impl Worker {
             pending_bytes: 0,
             sealed: None,
             flushing: false,
+            by_hand: false,
             in_transaction: false,
             committed_at: Instant::now(),
             commit_took: Duration::ZERO,
@@ -309,10 +311,25 @@ impl Worker {
         Ok(())
     }
 
-    /// Nodes whose time follows the clock where nothing is read do so at once, as if nothing had been read for long.
-    pub fn hurry(&mut self) {
+    /// Nodes whose time follows the clock where nothing is read do so only when somebody hurries them.
+    pub fn follow_by_hand(&mut self) {
+        self.by_hand = true;
+    }
+
+    /// Nodes of a part whose time follows the clock where nothing is read do so at once, as if nothing had been read for
+    /// long.
+    pub fn hurry(&mut self, part: usize) {
         let now = self.clock.now();
-        self.tasks.values_mut().for_each(|task| task.hurry(now));
+        let tasks = self.tasks.iter_mut().filter(|(id, _)| id.part == part);
+        tasks.for_each(|(_, task)| task.hurry(now));
+    }
+
+    /// A task is there, or made anew.
+    pub(super) fn add(&mut self, id: TaskId, mut task: Task) {
+        if self.by_hand {
+            task.follow_by_hand();
+        }
+        self.tasks.insert(id, task);
     }
 
     /// Paused tasks try again.

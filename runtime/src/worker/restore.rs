@@ -363,7 +363,8 @@ impl Worker {
         let positions: Vec<Position> = inputs.iter().map(|input| self.open[input]).collect();
         let (operators, partitions) = (self.code.operators(id.part), self.code.partitions(id.part));
         let task = Task::new(id, part, operators, &positions, partitions, coming.state, &progress);
-        self.tasks.insert(id, task);
+        task.check()??;
+        self.add(id, task);
         for input in inputs {
             self.inbox.resume(&input);
             self.held.remove(&input);

@@ -145,6 +145,13 @@ impl Scope {
         self
     }
 
+    /// Another engine for the aggregate that a store is.
+    pub fn set_engine(&mut self, store: usize, engine: Box<Engine>) {
+        if let Some(place) = self.inner.as_mut().and_then(|inner| inner.engines.get_mut(store)) {
+            *place = Some(engine);
+        }
+    }
+
     /// The task's state.
     pub fn state(&self) -> Option<&TaskState> {
         self.inner.as_ref().map(|inner| &*inner.state)
