@@ -78,8 +78,8 @@ pub fn host(node: &Node, part: &SubTopology) -> Box<dyn Host> {
     }
 }
 
-/// Where what is handed on goes, once it is known to fit.
-pub type Sink<'a> = dyn FnMut(Sent<'_>) + 'a;
+/// Where what is handed on goes, once it is known to fit; `Break` stops the operator.
+pub type Sink<'a> = dyn FnMut(Sent<'_>) -> ControlFlow<()> + 'a;
 
 /// Why an operator stopped, and whether that is a closing result's doing.
 #[derive(Debug)]
@@ -150,7 +150,7 @@ impl Hosted {
     pub fn collect(
         &mut self,
         scope: &mut Scope,
-        sink: &mut dyn FnMut(u32, Sent<'_>),
+        sink: &mut dyn FnMut(u32, Sent<'_>) -> ControlFlow<()>,
     ) -> Result<(), (Option<u32>, Stopped)> {
         let Hosted { host, outputs, .. } = self;
         let mut large = None;
@@ -159,10 +159,7 @@ impl Hosted {
                 large = Some((Some(row), Stopped { reason, closing: sent.closing }));
                 ControlFlow::Break(())
             }
-            None => {
-                sink(row, sent);
-                ControlFlow::Continue(())
-            }
+            None => sink(row, sent),
         });
         match (large, collected) {
             (Some(large), _) => Err(large),
@@ -189,10 +186,7 @@ fn checked(
             large = Some(Stopped { reason, closing: sent.closing });
             ControlFlow::Break(())
         }
-        None => {
-            sink(sent);
-            ControlFlow::Continue(())
-        }
+        None => sink(sent),
     });
     match large {
         Some(large) => Err(large),

@@ -1,6 +1,6 @@
 //! Operators of the host in a walk: their entries one after another, in the order of rows.
 
-use std::time::Instant;
+use std::{ops::ControlFlow, time::Instant};
 
 use crate::{
     guest::{Binding, Fault},
@@ -13,6 +13,11 @@ use super::{
     process::{End, Intermediate, Stop, Walk},
     visit::{Closing, Emitted, Given, Visit, Waiting, Way},
 };
+
+/// A turn ends before the next row where what it hands on comes to so many bytes.
+const BYTES_MAX: usize = 8 << 20;
+/// Where a row lets out more closed results than this, they come out as rows of their own before it: some at a time.
+const CLOSINGS_MAX: usize = 1000;
 
 impl Walk<'_> {
     /// Takes a node through its entries, until they are handled, a timer cuts them, or it stops.
@@ -50,6 +55,10 @@ impl Walk<'_> {
         self.prefetch(node, chunk, entries, bytes)?;
         let mut own = Vec::new();
         for (index, entry) in entries.iter().enumerate() {
+            if bytes.len() > BYTES_MAX && entry.row > entries[0].row {
+                self.enough = Some(entry.row);
+                break;
+            }
             let start = emitted.len();
             // What an earlier entry of the row did is lost where the node's results are tried without the row.
             let is_first = index == 0 || entries[index - 1].row != entry.row;
@@ -57,8 +66,15 @@ impl Walk<'_> {
             let closing =
                 entry.closing.or(own_doing.then_some(Closing { node, time: entry.timestamp }));
             let base = bytes.len();
-            let mut sink =
-                |sent: Sent<'_>| emitted.push(emit(entry, &sent, closing, base, &mut own));
+            let mut closed = 0;
+            let mut sink = |sent: Sent<'_>| {
+                closed += usize::from(sent.closing && closing.is_some());
+                if closed > CLOSINGS_MAX {
+                    return ControlFlow::Break(());
+                }
+                emitted.push(emit(entry, &sent, closing, base, &mut own));
+                ControlFlow::Continue(())
+            };
             let operator = hosted(self.operators, node);
             let taken = if entry.way == Way::Result {
                 let due = &chunk.dues[entry.row as usize];
@@ -69,6 +85,7 @@ impl Walk<'_> {
                 operator.take(&arrival, self.scope, &mut sink)
             };
             bytes.append(&mut own);
+            let taken = if closed > CLOSINGS_MAX { Err(too_many()) } else { taken };
             if let Err(Stopped { reason, closing: is_closing }) = taken {
                 emitted.truncate(start);
                 let closing = if is_closing { closing } else { entry.closing };
@@ -116,12 +133,25 @@ impl Walk<'_> {
         let base = bytes.len();
         let mut own = Vec::new();
         let mut of: Vec<(u32, Emitted)> = Vec::new();
+        let mut closed = (0, 0);
         let collected = hosted(self.operators, node).collect(self.scope, &mut |row, sent| {
             let time = chunk.rows[row as usize].time.as_ref().copied().unwrap_or_default();
             let entry = Waiting::row(row, 0, time, Way::Fed);
             let closing = fed[row as usize].map(|time| Closing { node, time });
+            if closed.0 != row {
+                closed = (row, 0);
+            }
+            closed.1 += usize::from(sent.closing && closing.is_some());
+            if closed.1 > CLOSINGS_MAX {
+                return ControlFlow::Break(());
+            }
             of.push((row, emit(&entry, &sent, closing, base, &mut own)));
+            ControlFlow::Continue(())
         });
+        let collected = match closed {
+            (row, count) if count > CLOSINGS_MAX => Err((Some(row), too_many())),
+            _ => collected,
+        };
         bytes.append(&mut own);
         of.sort_by_key(|(row, _)| *row);
         let rows = entries.len();
@@ -185,6 +215,12 @@ impl Walk<'_> {
             other => Ok(other),
         }
     }
+}
+
+/// Why a row is set aside until what it closes has come out.
+fn too_many() -> Stopped {
+    let reason = Reason::Error("it closes too many results at once".to_owned());
+    Stopped { reason, closing: true }
 }
 
 fn hosted(operators: &mut [Operator], node: usize) -> &mut Hosted {

@@ -480,6 +480,7 @@ impl Task {
             filters: &self.filters,
             owners: &self.owners,
             scope: &mut self.scope,
+            enough: None,
             attempt: self
                 .suspects
                 .last()

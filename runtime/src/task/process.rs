@@ -86,6 +86,8 @@ pub(super) struct Walk<'a> {
     /// Who has the timers.
     pub(super) owners: &'a [Option<Owner>],
     pub(super) scope: &'a mut Scope,
+    /// Rows from here on are not for this turn: it comes to too much.
+    pub(super) enough: Option<u32>,
     /// How often the first row failed before.
     pub(super) attempt: u32,
     pub(super) tallies: &'a mut [NodeTally],
@@ -117,7 +119,7 @@ impl Walk<'_> {
             stop = strayed.or(stopped).or(stop);
             visits[node] = visit;
         }
-        let cut = self.scope.cut().map_or(chunk.rows.len(), |cut| cut as usize);
+        let cut = self.cut().map_or(chunk.rows.len(), |cut| cut as usize);
         let stop = stop.filter(|stop| stop.row < cut);
         let handled = stop.as_ref().map_or(cut, |stop| stop.row);
         let Ordered { outputs, late } = self.flatten(&visits, &became, handled);
@@ -214,9 +216,14 @@ impl Walk<'_> {
         }
     }
 
+    /// Rows from here on are not to be handled in this turn.
+    fn cut(&self) -> Option<u32> {
+        self.scope.cut().into_iter().chain(self.enough).min()
+    }
+
     /// How many of the entries are of rows that this turn may handle.
     pub(super) fn before_cut(&self, entries: &[Waiting]) -> usize {
-        match self.scope.cut() {
+        match self.cut() {
             Some(cut) => entries.partition_point(|entry| entry.row < cut),
             None => entries.len(),
         }
@@ -263,7 +270,7 @@ impl Walk<'_> {
             return Ok(None);
         };
         let first = first.row as usize;
-        let cut = self.scope.cut().map(|cut| cut as usize);
+        let cut = self.cut().map(|cut| cut as usize);
         let again = |limit, reason| Err(End::Narrow { node, limit, reason });
         let mut closing = failed.closing;
         let (row, reason) = match reason {

@@ -350,6 +350,22 @@ fn a_failure_behind_a_closing_is_the_results_own() {
 }
 
 #[test]
+fn many_closings_at_once_come_out_some_at_a_time() {
+    let mut bench = echoed(windows(Emit::Final, None));
+    let keys: Vec<String> = (0..1001).map(|key| format!("k{key:04}")).collect();
+    let mut records: Vec<_> = keys.iter().map(|key| (Some(key.as_str()), 1, "x")).collect();
+    records.push((Some("k"), 12, "y"));
+    bench.push(&records);
+    let lines = bench.lines();
+    let sent = keys
+        .iter()
+        .flat_map(|key| [format!("out {key} x @9 end=10"), format!("out1 {key} X @9 end=10")]);
+    assert_eq!(lines, sent.collect::<Vec<_>>());
+    let calls = bench.calls.lock().unwrap().clone();
+    assert!(calls.iter().all(|entries| *entries <= 100), "{calls:?}");
+}
+
+#[test]
 fn a_closing_behind_a_closing_fails_by_itself_too() {
     // The function hears both; only what the second one sends is bad.
     let picky =
