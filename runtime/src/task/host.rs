@@ -193,7 +193,7 @@ impl Walk<'_> {
         let mut entries = vec![0; chunk.rows.len()];
         let Work::Aggregate(aggregate) = &self.part.nodes[node].work else { return fed };
         for (feeder, visit) in self.part.nodes.iter().zip(visits) {
-            if !feeder.bindings().contains(&Some(Binding::Store(aggregate.store))) {
+            if !feeder.bindings().contains(&Some(Binding::Aggregate(aggregate.store))) {
                 continue;
             }
             for entry in &visit.entries {
