@@ -36,6 +36,9 @@ pub(super) struct Args {
     /// Take what comes as what is expected: rewrite the effects in the case files
     #[arg(long)]
     accept: bool,
+    /// Show records of repartition topics too
+    #[arg(long)]
+    internal: bool,
     /// Print results as JSON
     #[arg(long)]
     json: bool,
@@ -61,7 +64,11 @@ impl Args {
         }
         let engine = build::engine()?;
         let modules = build::modules(&engine, &manifest, build::Options::default())?;
-        let start = |case: &Case| case::start(case, &manifest, &modules.components);
+        let start = |case: &Case| {
+            let mut driver = case::start(case, &manifest, &modules.components)?;
+            driver.show_internal(self.internal);
+            Ok(driver)
+        };
         if !self.inputs.is_empty() {
             return self.send(start);
         }

@@ -91,6 +91,7 @@ pub struct TaskDriver {
     /// Broadcast tables, where there are any.
     tables: Option<Tables>,
     worker: Option<Worker>,
+    shows_internal: bool,
     pub(super) topics: supervisor::Topics,
     board: Board,
     /// Behind all that uses what is on it.
@@ -155,6 +156,7 @@ impl TaskDriver {
             effects,
             tables: None,
             worker: None,
+            shows_internal: false,
             topics,
             board: Board::default(),
             disk,
@@ -214,6 +216,11 @@ impl TaskDriver {
         })?;
         worker.follow_by_hand();
         Ok(worker)
+    }
+
+    /// Whether records of repartition topics are among the effects too.
+    pub fn show_internal(&mut self, shows: bool) {
+        self.shows_internal = shows;
     }
 
     /// What its functions keep: what is committed, so all of it between two calls.
@@ -314,7 +321,15 @@ impl TaskDriver {
                 }
             }
         }
-        Ok(std::mem::take(&mut *self.effects.0.lock().unwrap_or_else(PoisonError::into_inner)))
+        let mut effects = self.effects.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut effects = std::mem::take(&mut *effects);
+        if !self.shows_internal {
+            let internal = &self.code.topology.repartitions;
+            effects.retain(|effect| {
+                !matches!(effect, Effect::Out { topic, .. } if internal.iter().any(|it| *it.topic == **topic))
+            });
+        }
+        Ok(effects)
     }
 }
 
