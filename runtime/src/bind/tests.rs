@@ -27,7 +27,20 @@ pub(crate) enum Role {
     Counter = 2,
     Aggregate = 3,
     Table = 4,
+    Output = 5,
     Timer = 6,
+    Config = 7,
+}
+
+/// A function as its code describes it: shape of its only input as the interface numbers them, slots, and the columns it
+/// reads of its aggregates, as `name: type`. An output with a key codec re-keys.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Described<'a> {
+    name: &'a str,
+    shape: u32,
+    value: &'a str,
+    slots: Vec<Slot>,
+    columns: Vec<(&'a str, &'a str)>,
 }
 
 /// Lays values out in memory as the canonical interface has them.
@@ -54,29 +67,48 @@ impl Memory {
 }
 
 /// A component with one function of that name, which takes text and uses these slots.
-fn component(name: &str, slots: &[Slot]) -> Component {
-    type Loaded = Mutex<BTreeMap<(String, Vec<Slot>), Component>>;
+fn component(name: &'static str, slots: &[Slot]) -> Component {
+    described(&Described {
+        name,
+        shape: 0,
+        value: "text",
+        slots: slots.to_vec(),
+        columns: Vec::new(),
+    })
+}
+
+/// A component with one function.
+fn described(code: &Described<'static>) -> Component {
+    type Loaded = Mutex<BTreeMap<Described<'static>, Component>>;
     static ENGINE: OnceLock<(Engine, Loaded)> = OnceLock::new();
     let (engine, loaded) = ENGINE.get_or_init(|| {
         let settings = EngineSettings { instances: 20, ..EngineSettings::default() };
         (Engine::new(&settings).unwrap(), Mutex::default())
     });
     let mut loaded = loaded.lock().unwrap();
-    let load = || engine.load(&binary(name, slots)).unwrap();
-    loaded.entry((name.to_owned(), slots.to_vec())).or_insert_with(load).clone()
+    let load = || engine.load(&binary(code)).unwrap();
+    loaded.entry(code.clone()).or_insert_with(load).clone()
 }
 
-fn binary(name: &str, slots: &[Slot]) -> Vec<u8> {
+fn binary(code: &Described<'_>) -> Vec<u8> {
+    let Described { name, shape, value, slots, columns } = code;
     let mut memory = Memory { bytes: vec![0; 64] };
     let name = memory.text(name);
-    let codec = memory.text("text");
+    let (key, value) = (memory.text("text"), memory.text(value));
     let layouts = [memory.words(&[tidemill_layout::VERSION]), 1];
-    let source = [&[0, 0, 0, 0][..], &codec, &codec, &[0, 0]].concat();
+    let source = [&[0, 0, 0, *shape][..], &key, &value, &[0, 0]].concat();
     let sources = [memory.words(&source), 1];
     let mut words = Vec::new();
     for (name, role, key, value) in slots {
+        let rekeys = u32::from(*role == Role::Output && !key.is_empty());
         let (name, key, value) = (memory.text(name), memory.text(key), memory.text(value));
-        words.extend([&name[..], &[*role as u32], &key, &value, &[0, 0, 0, 0, 0]].concat());
+        let mut read = Vec::new();
+        for (column, of) in columns.iter().filter(|_| *role == Role::Aggregate) {
+            read.extend([memory.text(column), memory.text(of)].concat());
+        }
+        let read = [memory.words(&read), u32::try_from(read.len() / 4).unwrap()];
+        words
+            .extend([&name[..], &[*role as u32], &key, &value, &[rekeys], &read, &[0, 0]].concat());
     }
     let slots = [memory.words(&words), u32::try_from(slots.len()).unwrap()];
     let description = [&name[..], &layouts, &sources, &slots, &[0, 0]].concat();
@@ -307,4 +339,299 @@ fn a_function_without_state_does_not_rename_what_is_kept() {
     let before = build(&[count], "[stores.total]\n").unwrap();
     let after = build(&[count, ("add", r#"["in"]"#, &[])], "[stores.total]\n").unwrap();
     assert_eq!((&*before.parts[0].name, &*after.parts[0].name), ("count", "count"));
+}
+
+/// The text of a manifest with code to it: what was built of both.
+fn app(text: &str, codes: &[(&str, Described<'static>)]) -> Result<Topology, Error> {
+    let manifest = Manifest::parse(text, "tidemill.toml", &[], &|_| None).unwrap();
+    let components =
+        codes.iter().map(|(name, code)| ((*name).to_owned(), described(code))).collect();
+    Topology::build(&manifest, &components)
+}
+
+fn code(name: &'static str, shape: u32, value: &'static str, slots: &[Slot]) -> Described<'static> {
+    Described { name, shape, value, slots: slots.to_vec(), columns: Vec::new() }
+}
+
+const PLAIN: u32 = 0;
+const LEFT: u32 = 2;
+const FULL: u32 = 4;
+const WINDOWED: u32 = 5;
+
+/// An output that keeps the key, and one that sets it.
+const fn out(name: &'static str) -> Slot {
+    (name, Role::Output, "", "json")
+}
+
+/// The whole graph as text.
+pub(crate) fn graph(topology: &Topology) -> String {
+    let mut shown = String::new();
+    let topic = |at: usize| topology.outputs[at].to_string();
+    for part in &topology.parts {
+        writeln!(shown, "{} by {}", part.name, part.batch_records).unwrap();
+        let to = |edges: &[crate::topology::Edge]| -> Vec<String> {
+            edges.iter().map(|it| format!("{}.{}", part.nodes[it.node].name, it.source)).collect()
+        };
+        for input in &part.inputs {
+            writeln!(shown, "  {} -> {}", input.topic, to(&input.readers).join(", ")).unwrap();
+        }
+        for (at, store) in part.stores.iter().enumerate() {
+            let broadcast = if store.broadcast { " broadcast" } else { "" };
+            let ttl = store.ttl.map_or(String::new(), |ttl| format!(" for {ttl:?}"));
+            let spec = part.aggregates.get(&at).map_or(String::new(), |spec| {
+                format!(": {} {:?} {:?}", spec.compute, spec.windows, spec.emit)
+            });
+            writeln!(shown, "  [{at}] {:?} {}{ttl}{broadcast}{spec}", store.kind, store.topic)
+                .unwrap();
+        }
+        for node in &part.nodes {
+            let work = match &node.work {
+                crate::topology::Work::Function(function) => format!("function {:?}", function.bindings),
+                other => format!("{other:?}"),
+            };
+            writeln!(shown, "  {}: {work}", node.name).unwrap();
+            if let Some(filter) = &node.filter {
+                writeln!(shown, "    where {} of {:?}", filter.expr, filter.layout).unwrap();
+            }
+            for output in &node.outputs {
+                let topics = output.topic.map(topic);
+                let ways: Vec<String> = topics.into_iter().chain(to(&output.edges)).collect();
+                writeln!(shown, "    {} -> {}", output.name, ways.join(", ")).unwrap();
+            }
+        }
+    }
+    for repartition in &topology.repartitions {
+        writeln!(shown, "through {}", repartition.topic).unwrap();
+    }
+    shown
+}
+
+#[test]
+fn a_function_feeds_an_aggregate_and_keeps_a_value_beside_it() {
+    let fraud = Described {
+        columns: vec![("count", "i64")],
+        ..code(
+            "fraud",
+            PLAIN,
+            "json",
+            &[
+                ("limit", Role::Config, "", "i64"),
+                ("failures", Role::Aggregate, "", "json"),
+                ("alerted", Role::Value, "", "json"),
+                out("alerts"),
+            ],
+        )
+    };
+    let text = r#"
+        app = "fraud"
+        [functions.fraud]
+        module  = "."
+        inputs  = ["logins"]
+        outputs = { alerts = "alerts" }
+        config  = { limit = 5 }
+        [stores.failures]
+        window  = { sliding = "5m" }
+        grace   = "10s"
+        compute = ["count"]
+        [stores.alerted]
+        ttl     = "5m"
+        "#;
+    assert_snapshot!(graph(&app(text, &[("fraud", fraud.clone())]).unwrap()), @r"
+    failures by 500
+      logins -> fraud.0
+      [0] Value fraud.alerted.changelog for 300s
+      [1] Session fraud.failures.changelog: count = count() Some(Sliding { difference: 300s }) Changes { every_update: false }
+      [2] Meta fraud.failures.meta
+      fraud: function [None, Some(Aggregate(1)), Some(Store(0)), None]
+        alerts -> alerts
+      failures: Aggregate(AggregateNode { store: 1, feed: None, value: Json })
+        results -> 
+        late ->
+    ");
+    let wrong = |fraud: Described<'static>, more: &str| {
+        let text = format!("{text}\n{more}");
+        app(&text, &[("fraud", fraud)]).expect_err("something is wrong").to_string()
+    };
+    let columns = vec![("count", "text"), ("cents", "i64")];
+    let reads = Described { columns, ..fraud.clone() };
+    let mut value = fraud.clone();
+    value.slots[1].1 = Role::Value;
+    let mut feeds = fraud;
+    feeds.slots[2].1 = Role::Aggregate;
+    assert_snapshot!([wrong(reads, ""), wrong(value, ""), wrong(feeds, "")].join("\n--\n"), @r#"
+    tidemill.toml:11: stores.failures.compute: the code reads `count` as text, and it is computed as int; let both say the same
+    tidemill.toml:11: stores.failures.compute: the code reads `cents`, which is not computed; compute has count
+    --
+    tidemill.toml:8: stores.failures.kind: found "aggregate", and the code of `fraud` has a value in it; give the store of the code another name
+    --
+    tidemill.toml:12: stores.alerted.kind: found no kind, and the code of `fraud` has an aggregate in it; say what it computes, as in compute = ["count"]
+    "#);
+}
+
+#[test]
+fn two_streams_are_joined_behind_a_rekey() {
+    let outputs = [out("paid"), out("overdue"), out("orphans")];
+    let text = |kind: &str| {
+        format!(
+            r#"
+            app = "checkout"
+            [rekey.payments_by_order]
+            input  = "payments"
+            by     = "json:order_id"
+            [joins.order_payment]
+            left   = "orders"
+            right  = "payments_by_order"
+            kind   = "{kind}"
+            within = {{ before = "0s", after = "10m" }}
+            grace  = "30s"
+            [topics.orders]
+            late   = "late-orders"
+            [functions.reconcile]
+            module  = "."
+            inputs  = ["order_payment"]
+            outputs = {{ paid = "paid", overdue = "overdue", orphans = "orphan-payments" }}
+            "#
+        )
+    };
+    let built = |kind, shape, value| {
+        app(&text(kind), &[("reconcile", code("reconcile", shape, value, &outputs))])
+    };
+    assert_snapshot!(graph(&built("full", FULL, "(json,json)").unwrap()), @r#"
+    order_payment by 500
+      checkout.payments_by_order.repartition -> order_payment.1
+      orders -> order_payment.0
+      [0] Join checkout.order_payment.changelog
+      [1] Meta checkout.order_payment.meta
+      order_payment: Join(JoinNode { kind: Full, pair: StreamStream { store: 0, before: 0ns, after: 600s, grace: 30s, idle: Some(30s) } })
+        rows -> reconcile.0
+        late_left -> late-orders
+        late_right -> 
+      reconcile: function [None, None, None]
+        paid -> paid
+        overdue -> overdue
+        orphans -> orphan-payments
+    payments_by_order by 500
+      payments -> payments_by_order.0
+      payments_by_order: Rekey(RekeyNode { by: Column { format: Json, name: "order_id" } })
+        records -> checkout.payments_by_order.repartition
+    through checkout.payments_by_order.repartition
+    "#);
+    let wrong =
+        |kind, shape, value| built(kind, shape, value).expect_err("it does not fit").to_string();
+    assert_snapshot!([
+        wrong("full", LEFT, "(json,json)"),
+        wrong("left", PLAIN, "json"),
+        wrong("inner", WINDOWED, "json"),
+    ].join("\n"), @r"
+    tidemill.toml:16: functions.reconcile.inputs: the code takes rows of a left join, and `order_payment` is a full join; take `Full<L, R>` in the code, since either side may be missing
+    tidemill.toml:16: functions.reconcile.inputs: the code takes plain records, and `order_payment` gives rows of a join; take `Joined<L, Option<R>>` in the code, since the right side may be missing
+    tidemill.toml:16: functions.reconcile.inputs: the code takes results of windows, and `order_payment` gives none; name an aggregate store with windows as the input
+    ");
+    assert!(built("inner", LEFT, "(json,json)").is_ok(), "what may be missing need not be");
+}
+
+#[test]
+fn a_store_is_fed_without_code_and_its_results_are_an_input() {
+    let text = r#"
+        app = "carts"
+        [stores.cart]
+        from      = "cart-events"
+        window    = { session = "30m" }
+        grace     = "1m"
+        retention = "7d"
+        compute   = { items = "collect-list(sku)", cents = "sum(cents)" }
+        emit      = "final"
+        [functions.abandoned]
+        module  = "."
+        inputs  = ["cart"]
+        outputs = { carts = "abandoned-carts" }
+        config  = { worth = 1000 }
+        "#;
+    let slots = [("worth", Role::Config, "", "i64"), out("carts")];
+    let built = |shape| app(text, &[("abandoned", code("abandoned", shape, "json", &slots))]);
+    assert_snapshot!(graph(&built(WINDOWED).unwrap()), @r#"
+    cart by 500
+      cart-events -> cart.0
+      [0] Session carts.cart.changelog: items = collect-list(sku), cents = sum(cents) Some(Session { gap: 1800s }) Final
+      [1] Meta carts.cart.meta
+      cart: Aggregate(AggregateNode { store: 0, feed: Some(Feed { format: Json, columns: ["sku", "cents"] }), value: Json })
+        results -> abandoned.0
+        late -> 
+      abandoned: function [None, None]
+        carts -> abandoned-carts
+    "#);
+    assert_snapshot!([built(PLAIN), built(FULL)].map(|built| built.unwrap_err().to_string()).join("\n"), @r"
+    tidemill.toml:12: functions.abandoned.inputs: the code takes plain records, and `cart` gives results of windows; take `Windowed<…>` in the code
+    tidemill.toml:12: functions.abandoned.inputs: the code takes rows of a full join, and `cart` is no join; name a join as the input
+    ");
+}
+
+#[test]
+fn a_chain_is_cut_where_keys_change_and_at_topics() {
+    let stores = ["completed", "pending"].map(|name| {
+        format!(
+            "[stores.{name}_per_minute]\nfrom = \"trade-settlements\"\nwhere = {{ disposition = \"{name}\" }}\n\
+             window = {{ tumbling = \"60s\" }}\ngrace = \"10s\"\ncompute = [\"count\"]\noutput = \"{name}-per-minute\"\n"
+        )
+    });
+    let text = format!(
+        r#"
+        app = "trades"
+        [rekey.trades_by_user]
+        input = "stocktrade"
+        by    = "json:userid"
+        [tables.users]
+        topic = "users"
+        [joins.enriched]
+        left  = "trades_by_user"
+        right = "users"
+        kind  = "left"
+        [functions.enrich]
+        module  = "."
+        inputs  = ["enriched"]
+        outputs = {{ user_trades = "user_trades" }}
+        [functions.settle]
+        module  = "."
+        inputs  = ["user_trades"]
+        outputs = {{ settlements = "trade-settlements" }}
+        config  = {{ large_trade = 100000 }}
+        {}"#,
+        stores.concat()
+    );
+    let enrich = code("enrich", LEFT, "(json,json)", &[out("user_trades")]);
+    let slots =
+        [("large_trade", Role::Config, "", "i64"), ("settlements", Role::Output, "text", "json")];
+    let settle = code("settle", PLAIN, "json", &slots);
+    let codes = [("enrich", enrich), ("settle", settle)];
+    assert_snapshot!(graph(&app(&text, &codes).unwrap()), @r#"
+    completed_per_minute by 500
+      trade-settlements -> completed_per_minute.0, pending_per_minute.0
+      [0] Window trades.completed_per_minute.changelog: count = count() Some(Tumbling { size: 60s }) Changes { every_update: false }
+      [1] Window trades.pending_per_minute.changelog: count = count() Some(Tumbling { size: 60s }) Changes { every_update: false }
+      [2] Meta trades.completed_per_minute.meta
+      completed_per_minute: Aggregate(AggregateNode { store: 0, feed: Some(Feed { format: Json, columns: [] }), value: Json })
+        where disposition = "completed" of One(Json)
+        results -> completed-per-minute
+        late -> 
+      pending_per_minute: Aggregate(AggregateNode { store: 1, feed: Some(Feed { format: Json, columns: [] }), value: Json })
+        where disposition = "pending" of One(Json)
+        results -> pending-per-minute
+        late -> 
+    enrich by 500
+      trades.trades_by_user.repartition -> enriched.0
+      [0] Table users
+      enriched: Join(JoinNode { kind: Left, pair: StreamTable { table: 0 } })
+        rows -> enrich.0
+      enrich: function [None]
+        user_trades -> user_trades
+    settle by 500
+      user_trades -> settle.0
+      settle: function [None, None]
+        settlements -> trade-settlements
+    trades_by_user by 500
+      stocktrade -> trades_by_user.0
+      trades_by_user: Rekey(RekeyNode { by: Column { format: Json, name: "userid" } })
+        records -> trades.trades_by_user.repartition
+    through trades.trades_by_user.repartition
+    "#);
 }

@@ -6,9 +6,10 @@ use super::{AppSettings, Error};
 use crate::{
     broker::{Admin, NewTopic, Topic},
     manifest::{Manifest, TopicSettings},
-    topology::{StoreTopic, SubTopology, Topology},
+    topology::{StoreTopic, SubTopology, Topology, Work},
 };
 
+mod repartitions;
 mod state;
 #[cfg(test)]
 mod tests;
@@ -49,7 +50,10 @@ impl Checked<'_> {
         let named = topology.topics().map(|topic| &**topic).chain(tables.keys().copied());
         let named = named.chain(topology.outputs.iter().map(|topic| &**topic));
         for topic in named {
-            if partitions.contains_key(topic) || is_dead_letters(topology, topic) {
+            if partitions.contains_key(topic)
+                || is_dead_letters(topology, topic)
+                || is_repartition(topology, topic)
+            {
                 continue;
             }
             let part = tables.get(topic).map(|part| part.map(|part| &topology.parts[part]));
@@ -67,8 +71,9 @@ impl Checked<'_> {
                 Err(problem) => problems.push(problem),
             }
         }
+        self.ensure_repartitions(topology, &mut partitions, &mut problems)?;
         for part in &topology.parts {
-            problems.extend(co_partitioned(part, &partitions));
+            problems.extend(co_partitioned(part, topology, &partitions));
             let unfit = state::tables_fit(part, &partitions).into_iter();
             problems.extend(unfit.map(|problem| format!("{}: {problem}", self.manifest.file)));
         }
@@ -85,24 +90,30 @@ impl Checked<'_> {
     }
 
     fn check(&self, topic: &str, wanted: Wanted) -> Result<Result<Topic, String>, Error> {
-        let Checked { manifest, admin, creates } = *self;
-        let declared = manifest.topics.get(topic);
-        if let Some(found) = admin.topic(topic)? {
-            let right = declared
-                .and_then(|declared| declared.partitions)
-                .filter(|right| *right != found.partitions);
-            return Ok(match right {
-                None => Ok(found),
-                Some(right) => Err(format!(
-                    "{}: topics.{topic}.partitions: the topic has {} partitions, not {right}; write {}, or use another topic",
-                    manifest.file, found.partitions, found.partitions
-                )),
-            });
+        let declared = self.manifest.topics.get(topic);
+        if self.admin.topic(topic)?.is_none() && declared.is_none() && !self.creates {
+            return Ok(Err(absent(self.manifest, topic)));
         }
-        if declared.is_none() && !creates {
-            return Ok(Err(absent(manifest, topic)));
-        }
-        self.create(topic, wanted).map(Ok)
+        self.check_own(topic, wanted, None)
+    }
+
+    /// Creates a topic where it is not there, and else checks that it is as it is declared, or fixed.
+    fn check_own(
+        &self,
+        topic: &str,
+        wanted: Wanted,
+        fixed: Option<u32>,
+    ) -> Result<Result<Topic, String>, Error> {
+        let Checked { manifest, admin, .. } = *self;
+        let declared = manifest.topics.get(topic).and_then(|declared| declared.partitions);
+        let Some(found) = admin.topic(topic)? else { return self.create(topic, wanted).map(Ok) };
+        Ok(match declared.or(fixed).filter(|right| *right != found.partitions) {
+            None => Ok(found),
+            Some(right) => Err(format!(
+                "{}: topics.{topic}.partitions: the topic has {} partitions, not {right}; write {}, or use another topic",
+                manifest.file, found.partitions, found.partitions
+            )),
+        })
     }
 
     /// Creates a topic, and answers what the broker then shows.
@@ -139,6 +150,10 @@ fn is_dead_letters(topology: &Topology, topic: &str) -> bool {
     topology.nodes().any(|node| node.dead_letters.is_some_and(|at| *topology.outputs[at] == *topic))
 }
 
+fn is_repartition(topology: &Topology, topic: &str) -> bool {
+    topology.repartitions.iter().any(|repartition| *repartition.topic == *topic)
+}
+
 /// How many partitions the tasks of a part have.
 fn needed(part: &SubTopology, partitions: &Partitions) -> Option<u32> {
     part.inputs.iter().filter_map(|input| partitions.get(&*input.topic)).max().copied()
@@ -153,7 +168,11 @@ fn absent(manifest: &Manifest, topic: &str) -> String {
 }
 
 /// Records with equal keys must meet in one task.
-fn co_partitioned(part: &SubTopology, partitions: &Partitions) -> Option<String> {
+fn co_partitioned(
+    part: &SubTopology,
+    topology: &Topology,
+    partitions: &Partitions,
+) -> Option<String> {
     let counts: Vec<(&str, u32)> = part
         .inputs
         .iter()
@@ -161,19 +180,29 @@ fn co_partitioned(part: &SubTopology, partitions: &Partitions) -> Option<String>
         .collect();
     let (first, rest) = counts.split_first()?;
     let other = rest.iter().find(|(_, count)| *count != first.1)?;
-    let functions: Vec<&str> = part.nodes.iter().map(|node| &*node.name).collect();
-    let (why, way_out) = match part.shares_a_store() {
-        true => (" since they share a store", "another topic, or a store of its own"),
-        false => ("", "another topic"),
+    let names: Vec<&str> = part.nodes.iter().map(|node| &*node.name).collect();
+    let names = names.join(", ");
+    let found = format!("`{}` has {} and `{}` has {}", first.0, first.1, other.0, other.1);
+    let own = [first, other].into_iter().find(|(topic, _)| is_repartition(topology, topic));
+    if let Some((own, _)) = own {
+        return Some(format!(
+            "{names} work together on topics that must have equally many partitions: {found}; `{own}` is the app's own: \
+             write the other's number as partitions of its [rekey.NAME] and delete the topic once it is read to its end, \
+             or name another topic there"
+        ));
+    }
+    let joins = part.nodes.iter().any(|node| matches!(node.work, Work::Join(_)));
+    let (why, way_out) = match (joins, part.shares_a_store()) {
+        (true, _) => (
+            " since they are joined",
+            "another topic, or send it through one with as many: [rekey.NAME] with input and by, and that name in the join",
+        ),
+        (false, true) => (" since they share a store", "another topic, or a store of its own"),
+        (false, false) => ("", "another topic"),
     };
+    let who = if joins { names } else { format!("functions {names}") };
     Some(format!(
-        "functions {} read topics that must have equally many partitions{why}: `{}` has {} and `{}` has {}; give one of \
-         them {way_out}",
-        functions.join(", "),
-        first.0,
-        first.1,
-        other.0,
-        other.1
+        "{who} read topics that must have equally many partitions{why}: {found}; give one of them {way_out}"
     ))
 }
 

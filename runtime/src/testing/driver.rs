@@ -121,12 +121,30 @@ impl TaskDriver {
         settings: DriverSettings,
         initial: &Initial,
     ) -> Result<Self, DriveError> {
+        let topology = Topology::build(manifest, &components).map_err(supervisor::Error::from)?;
+        TaskDriver::run(manifest.clone(), components, topology, settings, initial)
+    }
+
+    /// Starts an app that a [`Builder`](crate::topology::Builder) made, on an empty log.
+    ///
+    /// # Errors
+    /// As an app that does not start.
+    pub fn of(topology: Topology, settings: DriverSettings) -> Result<Self, DriveError> {
+        let manifest = Manifest::bare(&topology.app);
+        TaskDriver::run(manifest, BTreeMap::new(), topology, settings, &Initial::default())
+    }
+
+    fn run(
+        mut manifest: Manifest,
+        components: BTreeMap<String, Component>,
+        topology: Topology,
+        settings: DriverSettings,
+        initial: &Initial,
+    ) -> Result<Self, DriveError> {
         let log = MemoryLog::new();
         let clock = Arc::new(ManualClock::new(settings.now));
         let effects = Arc::new(Collector::default());
-        let mut manifest = manifest.clone();
-        let topology =
-            Arc::new(Topology::build(&manifest, &components).map_err(supervisor::Error::from)?);
+        let topology = Arc::new(topology);
         let tables: Vec<_> = topology.tables().map(|table| Arc::clone(&table.spec.topic)).collect();
         for topic in topology.topics().chain(&topology.outputs).chain(&tables) {
             let topic = manifest.topics.entry(topic.to_string()).or_default();
@@ -227,6 +245,11 @@ impl TaskDriver {
     pub fn stores(&self) -> Stores {
         let topics = &self.topics.stores;
         Stores::new(&self.settings.database, &self.code.topology, topics, &self.board)
+    }
+
+    /// Whether a topic is the app's own, through which records go on under another key.
+    pub fn is_internal(&self, topic: &str) -> bool {
+        self.code.topology.repartitions.iter().any(|repartition| *repartition.topic == *topic)
     }
 
     /// The wall clock.
