@@ -386,7 +386,9 @@ pub(crate) fn graph(topology: &Topology) -> String {
         }
         for node in &part.nodes {
             let work = match &node.work {
-                crate::topology::Work::Function(function) => format!("function {:?}", function.bindings),
+                crate::topology::Work::Function(function) => {
+                    format!("function {:?}", function.bindings)
+                }
                 other => format!("{other:?}"),
             };
             writeln!(shown, "  {}: {work}", node.name).unwrap();

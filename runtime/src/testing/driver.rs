@@ -247,11 +247,6 @@ impl TaskDriver {
         Stores::new(&self.settings.database, &self.code.topology, topics, &self.board)
     }
 
-    /// Whether a topic is the app's own, through which records go on under another key.
-    pub fn is_internal(&self, topic: &str) -> bool {
-        self.code.topology.repartitions.iter().any(|repartition| *repartition.topic == *topic)
-    }
-
     /// The wall clock.
     pub fn now(&self) -> Timestamp {
         self.clock.now()

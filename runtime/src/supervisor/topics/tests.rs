@@ -1,11 +1,14 @@
 //! The topics of an app with state, on the embedded log.
 
+use std::time::Duration;
+
 use insta::assert_snapshot;
 
 use super::*;
 use crate::{
     bind::tests::{Role, Slot, build, manifest},
     broker::{Broker, memory::MemoryLog},
+    topology::{Builder, Expr, Join, JoinKind, KeyFrom, Projection, Rekey, Source, Stream, Table},
 };
 
 const TOTAL: Slot = ("total", Role::Counter, "", "i64");
@@ -132,4 +135,90 @@ fn timers_of_functions_that_were_apart_are_not_left_behind() {
     let together: Functions<'_> =
         &[("early", r#"["a", "b"]"#, &[DUE]), ("watch", r#"["b"]"#, &[DUE])];
     assert_snapshot!(refused(&log, together, ""), @"`trial.watch.meta` holds the timers of a time when `watch` did not work together with `early`; keep them apart by inputs and stores of their own, or delete `trial.watch.meta` where those timers are no longer wanted");
+}
+
+const BY_USER: &str = "[rekey.by-user]\ninput = \"clicks\"\nby = \"json:user\"\n";
+
+#[test]
+fn what_is_sent_on_has_as_many_partitions_as_its_input() {
+    let log = MemoryLog::new();
+    topic(&log, "clicks", 3, &[]);
+    let functions: Functions<'_> = &[("count", r#"["by_user"]"#, &[TOTAL])];
+    ensured(&log, functions, &format!("[stores.total]\n{BY_USER}"), false).unwrap();
+    let admin = log.admin().unwrap();
+    let name = "trial.by_user.repartition";
+    assert_eq!(admin.topic(name).unwrap().unwrap().partitions, 3);
+    let setting = |setting: &str| admin.setting(name, setting).unwrap().unwrap();
+    assert_eq!(
+        (setting("cleanup.policy"), setting("retention.ms")),
+        ("delete".into(), "-1".into())
+    );
+    let changelog = admin.topic("trial.total.changelog").unwrap().unwrap();
+    assert_eq!(changelog.partitions, 3, "state is cut as what is read");
+}
+
+type Draw<'a> = &'a dyn Fn(&mut Builder, [Stream; 3]) -> Stream;
+
+/// The topics of a join without a manifest; it is drawn of `clicks`, of those by a new key, and of `views`.
+fn joined(log: &MemoryLog, draw: Draw<'_>) -> Result<Topics, Error> {
+    let mut app = Builder::new("trial");
+    let [clicks, views] = ["clicks", "views"].map(|topic| app.source(Source::new(topic)));
+    let by_user = app.rekey(Rekey::new("by-user", clicks, KeyFrom::Header("user".to_owned())));
+    let rows = draw(&mut app, [clicks, by_user, views]);
+    let rows = app.project(Projection::new("rows", rows, [("left", Expr::column("left"))]));
+    app.sink(rows, "out");
+    let (manifest, admin) = (Manifest::bare("trial"), log.admin().unwrap());
+    let topology = app.build().unwrap();
+    Checked { manifest: &manifest, admin: admin.as_ref(), creates: true }.ensure(&topology)
+}
+
+fn pairs(app: &mut Builder, left: Stream, right: Stream) -> Stream {
+    let second = Duration::from_secs(1);
+    app.join(Join::streams("pairs", left, right, JoinKind::Inner, second, second))
+}
+
+fn clicks_and_views() -> MemoryLog {
+    let log = MemoryLog::new();
+    topic(&log, "clicks", 3, &[]);
+    topic(&log, "views", 4, &[]);
+    topic(&log, "people", 5, &[("cleanup.policy", "compact")]);
+    log
+}
+
+#[test]
+fn what_is_sent_on_is_cut_as_what_it_is_joined_with() {
+    let sent_on = |draw: Draw<'_>| {
+        let log = clicks_and_views();
+        joined(&log, draw).unwrap();
+        log.admin().unwrap().topic("trial.by_user.repartition").unwrap().unwrap().partitions
+    };
+    assert_eq!(sent_on(&|app, [_, by_user, views]| pairs(app, by_user, views)), 4);
+    let table = sent_on(&|app, [_, by_user, _]| {
+        let people = app.table(Table::new("people", "people"));
+        app.join(Join::table("rows-of", by_user, people, JoinKind::Left))
+    });
+    assert_eq!(table, 5);
+    let everywhere = sent_on(&|app, [_, by_user, _]| {
+        let people = app.table(Table::new("people", "people").broadcast());
+        app.join(Join::broadcast("rows-of", by_user, people, JoinKind::Left, KeyFrom::Key))
+    });
+    assert_eq!(everywhere, 3, "as its input");
+    let both = sent_on(&|app, [_, by_user, views]| {
+        let other = app.rekey(Rekey::new("other", views, KeyFrom::Header("user".to_owned())));
+        pairs(app, by_user, other)
+    });
+    assert_eq!(both, 4, "as the larger of both inputs");
+}
+
+#[test]
+fn what_is_joined_and_not_cut_alike_is_refused_with_a_way_out() {
+    let log = clicks_and_views();
+    let clicks = joined(&log, &|app, [clicks, _, views]| pairs(app, clicks, views)).unwrap_err();
+    let log = clicks_and_views();
+    topic(&log, "trial.by_user.repartition", 2, &[]);
+    let sent_on = joined(&log, &|app, [_, by_user, views]| pairs(app, by_user, views)).unwrap_err();
+    assert_snapshot!(format!("{clicks}\n{sent_on}"), @r"
+    by-user, pairs, rows read topics that must have equally many partitions since they are joined: `clicks` has 3 and `views` has 4; give one of them another topic, or send it through one with as many: [rekey.NAME] with input and by, and that name in the join
+    pairs, rows work together on topics that must have equally many partitions: `trial.by_user.repartition` has 2 and `views` has 4; `trial.by_user.repartition` is the app's own: write the other's number as partitions of its [rekey.NAME] and delete the topic once it is read to its end, or name another topic there
+    ");
 }

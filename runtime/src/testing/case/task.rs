@@ -14,9 +14,7 @@ use crate::{
     record::Timestamp,
     store::Kind,
     supervisor::ReadError,
-    testing::{
-        DriveError, DriverSettings, Effect, Initial, InitialRow, InitialValue, Stimulus, TaskDriver,
-    },
+    testing::{DriverSettings, Effect, Initial, InitialRow, InitialValue, Stimulus, TaskDriver},
 };
 
 /// Starts the app for a case.
@@ -86,33 +84,17 @@ fn configure(
     Ok(())
 }
 
-/// What a case shows: records on their way to another key are the app's own business.
-fn visible(
-    driver: &TaskDriver,
-    effects: Result<Vec<Effect>, DriveError>,
-) -> Result<Vec<Effect>, String> {
-    let mut effects = effects.map_err(|error| error.to_string())?;
-    effects.retain(|effect| match effect {
-        Effect::Out { topic, .. } => !driver.is_internal(topic),
-        _ => true,
-    });
-    Ok(effects)
-}
-
 impl Drive for TaskDriver {
     fn send(&mut self, topic: &str, record: Stimulus) -> Result<Vec<Effect>, String> {
-        let effects = TaskDriver::send(self, topic, &record);
-        visible(self, effects)
+        TaskDriver::send(self, topic, &record).map_err(|error| error.to_string())
     }
 
     fn at(&mut self, at: Timestamp) -> Result<Vec<Effect>, String> {
-        let effects = TaskDriver::at(self, at);
-        visible(self, effects)
+        TaskDriver::at(self, at).map_err(|error| error.to_string())
     }
 
     fn restart(&mut self) -> Result<Vec<Effect>, String> {
-        let effects = TaskDriver::restart(self);
-        visible(self, effects)
+        TaskDriver::restart(self).map_err(|error| error.to_string())
     }
 
     fn state(
