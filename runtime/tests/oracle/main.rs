@@ -2,7 +2,8 @@
 //! each record, where every update comes out.
 //!
 //! The cases and what Kafka Streams makes of them are in `tests/oracle`. Each runs through a topology of one operator,
-//! at work in a task with a store on disk; some tasks commit and begin anew in between.
+//! at work in a task with a store on disk: record by record; many records a turn; and with commits in between, after each
+//! of which a new task goes on.
 
 mod compare;
 mod golden;
@@ -22,6 +23,15 @@ macro_rules! equal {
                 check($name, $cases_min, Lists::$lists, lives(Life::Whole));
             }
         )+
+        mod in_turns {
+            use super::*;
+            $(
+                #[test]
+                fn $test() {
+                    check($name, $cases_min, Lists::$lists, lives(Life::Turns));
+                }
+            )+
+        }
         mod in_parts {
             use super::*;
             $(

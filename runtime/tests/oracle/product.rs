@@ -9,10 +9,10 @@ use tidemill::{
     operator::{Hosted, Operator, OutputCheck, host},
     record::{HeadersWriter, Offset, Partition, Position, Record, Records, Timestamp},
     store::{Database, DatabaseSettings, Kind, TableState, TaskKey, TaskState},
-    task::{OutputRecord, Task, TaskId, Turn},
+    task::{OutputRecord, Source, Task, TaskId, Turn},
     topology::{
-        Aggregate, Builder, Expr, Format, Join, JoinKind, KeyFrom, Projection, Source, Stream,
-        SubTopology, Table, Topology,
+        Aggregate, Builder, Expr, Format, Join, JoinKind, KeyFrom, Projection, Source as Topic,
+        Stream, SubTopology, Table, Topology,
     },
 };
 use tidemill_aggregates::{Aggregate as Function, Compute};
@@ -35,8 +35,10 @@ const RETENTION: Duration = Duration::from_secs(3600);
 /// How a task goes through a case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Life {
-    /// In one, all that is written kept in memory.
+    /// Record by record, all that is written kept in memory.
     Whole,
+    /// As many records a turn as come from one side at a time.
+    Turns,
     /// After every second record it commits, and a new task goes on with what is on disk.
     Parts,
 }
@@ -65,21 +67,23 @@ impl UnderTest for Product {
     fn run(&mut self, arrivals: &[Arrival]) -> Vec<Vec<Outcome>> {
         let mut bench = Bench::new(&self.topology, &self.database, self.cases);
         self.cases += 1;
-        let mut all = Vec::new();
-        for (number, arrival) in (1..).zip(arrivals) {
-            all.push(bench.take(arrival));
+        let together =
+            |one: &Arrival, next: &Arrival| self.life == Life::Turns && one.side == next.side;
+        let mut outcomes = Vec::new();
+        for (number, arrivals) in (1..).zip(arrivals.chunk_by(together)) {
+            outcomes.extend(bench.take(arrivals));
             if self.life == Life::Parts && number % 2 == 0 {
                 bench = bench.again();
             }
         }
-        all
+        outcomes
     }
 }
 
 /// A topology of one operator, its results written to one topic.
 fn topology(shape: &Shape) -> Topology {
     let mut app = Builder::new("oracle");
-    let source = |side: usize| Source::new(SIDES[side]).key(Format::String).value(Format::Long);
+    let source = |side: usize| Topic::new(SIDES[side]).key(Format::String).value(Format::Long);
     let table = || Table::new("rows", SIDES[1]).key(Format::String).value(Format::Long);
     let kind = match &*shape.kind {
         "left" => JoinKind::Left,
@@ -179,33 +183,29 @@ impl<'a> Bench<'a> {
         Bench { topology, database, case, task, tables, ends: [0; 2] }
     }
 
-    /// Takes a record, and works until nothing is left to do.
-    fn take(&mut self, arrival: &Arrival) -> Vec<Outcome> {
+    /// Takes records of one side, and works until nothing is left to do.
+    fn take(&mut self, arrivals: &[Arrival]) -> Vec<Vec<Outcome>> {
         let part = part(self.topology);
-        let side = usize::from(arrival.side);
-        let mut headers = HeadersWriter::new();
-        if let Some(key) = lookup(arrival.value) {
-            headers.push(LOOKUP, Some(key.as_bytes()));
-        }
-        let value = arrival.value.map(i64::to_be_bytes);
+        let side = usize::from(arrivals[0].side);
+        let begin = self.ends[side];
         let mut records = Records::new();
-        records.push(&Record {
-            offset: Offset(self.ends[side]),
-            timestamp: Timestamp(arrival.timestamp),
-            key: arrival.key.as_deref().map(str::as_bytes),
-            value: value.as_ref().map(|value| &value[..]),
-            headers: headers.headers(),
-        });
-        self.ends[side] += 1;
-        let end = Position(self.ends[side]);
+        for arrival in arrivals {
+            push(&mut records, Offset(self.ends[side]), arrival);
+            self.ends[side] += 1;
+        }
         match part.inputs.iter().position(|input| &*input.topic == SIDES[side]) {
             Some(input) => self.task.push(input, records),
-            None => self.follow(&records, end),
+            None => self.follow(&records, Position(self.ends[side])),
         }
         for (input, of) in part.inputs.iter().enumerate() {
             self.task.end(input, Position(self.ends[side_of(&of.topic)]));
         }
-        self.settle()
+        let mut outcomes = vec![Vec::new(); arrivals.len()];
+        self.settle(|offset, outcome| {
+            let index = usize::try_from(offset.0 - begin).expect("of what came now");
+            outcomes[index].push(outcome);
+        });
+        outcomes
     }
 
     /// Takes a row of a table.
@@ -220,21 +220,23 @@ impl<'a> Bench<'a> {
         state.restore(store, "id", records, end, NOW).expect("it is taken in");
     }
 
-    fn settle(&mut self) -> Vec<Outcome> {
-        let mut outcomes = Vec::new();
+    /// Tells each record that comes out, with the offset of the one it comes of.
+    fn settle(&mut self, mut tell: impl FnMut(Offset, Outcome)) {
+        let out = self.topology.outputs.iter().position(|topic| &**topic == "out");
         loop {
             match self.task.turn(NOW).expect("the disk is well") {
-                Turn::Idle => return outcomes,
+                Turn::Idle => return,
                 Turn::Waiting(until) => panic!("it waits until {until:?}"),
                 Turn::Worked { effects, failed } => {
                     assert!(failed.is_none(), "{failed:?}");
-                    let outputs = (0..effects.len()).map(|index| effects.output(index));
-                    let out = self.topology.outputs.iter().position(|topic| &**topic == "out");
-                    outcomes.extend(
-                        outputs
-                            .filter(|output| Some(output.topic) == out)
-                            .map(|output| outcome(&output)),
-                    );
+                    for output in (0..effects.len()).map(|index| effects.output(index)) {
+                        let Source::Record { offset, .. } = output.source else {
+                            panic!("it comes of {:?}", output.source)
+                        };
+                        if Some(output.topic) == out {
+                            tell(offset, outcome(&output));
+                        }
+                    }
                 }
             }
         }
@@ -286,6 +288,21 @@ fn start(topology: &Topology, database: &Database, case: u32, ends: [i64; 2]) ->
 
 fn side_of(topic: &str) -> usize {
     SIDES.iter().position(|side| *side == topic).expect("a topic of a side")
+}
+
+fn push(records: &mut Records, offset: Offset, arrival: &Arrival) {
+    let mut headers = HeadersWriter::new();
+    if let Some(key) = lookup(arrival.value) {
+        headers.push(LOOKUP, Some(key.as_bytes()));
+    }
+    let value = arrival.value.map(i64::to_be_bytes);
+    records.push(&Record {
+        offset,
+        timestamp: Timestamp(arrival.timestamp),
+        key: arrival.key.as_deref().map(str::as_bytes),
+        value: value.as_ref().map(|value| &value[..]),
+        headers: headers.headers(),
+    });
 }
 
 /// The key that a record of a stream-globaltable join asks for.
