@@ -10,8 +10,8 @@ use crate::http::Client;
 
 const EXAMPLES: &str = "Examples:
   tidemill state get trades last_trade User_7
-  tidemill state scan trades tallies --prefix ZV
-  tidemill state scan trades tallies ZVV --json
+  tidemill state get trades pending_per_minute ZVV
+  tidemill state scan running-total total --prefix a
 
 What is shown is committed. Counters and integers are decimal, keys are text or hex:00ff.
 A host answers for the partitions that are at work on it.";
@@ -30,9 +30,9 @@ enum Query {
     Scan(Scan),
 }
 
-/// Show the value of a key; of a map its entries
+/// Show the value of a key; of a map its entries, of an aggregate its windows
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example:\n  tidemill state get trades tallies ZVV")]
+#[command(after_help = "Example:\n  tidemill state get trades pending_per_minute ZVV")]
 struct Get {
     /// The app
     app: String,
@@ -47,19 +47,20 @@ struct Get {
     json: bool,
 }
 
-/// List keys with their values; of a map its keys, or the entries of one
+/// List keys with their values; of a map its keys, or the entries of one; of an aggregate all windows, or those of one key
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  tidemill state scan trades tallies --limit 20\n  tidemill state scan trades tallies ZVV"
+    after_help = "Examples:\n  tidemill state scan running-total total --limit 20\n  tidemill state scan trades \
+                  pending_per_minute --from 2026-01-02T10:00:00Z"
 )]
 struct Scan {
     /// The app
     app: String,
     /// The store or table
     store: String,
-    /// The key of a map whose entries are listed
+    /// The key of a map or an aggregate, whose entries or windows are listed
     key: Option<String>,
-    /// Begin with this key
+    /// Begin with this key; of an aggregate, with windows that begin then
     #[arg(long, value_name = "KEY")]
     from: Option<String>,
     /// Only keys that begin so
@@ -165,12 +166,21 @@ fn segment(text: &str) -> String {
     segment
 }
 
-/// Key and value, a tab between.
+/// Key, window and value, as far as there are these, tabs between.
 fn line(entry: &Value) -> String {
-    match entry.get("value") {
-        Some(value) => format!("{}\t{}", text(&entry["key"]), text(value)),
-        None => text(&entry["key"]),
+    let mut line = entry.get("key").map(text).unwrap_or_default();
+    if let (Some(start), Some(end)) = (time(entry, "start"), time(entry, "end")) {
+        let tab = if line.is_empty() { "" } else { "\t" };
+        line.push_str(&format!("{tab}{start}/{end}"));
     }
+    if let Some(value) = entry.get("value") {
+        line.push_str(&format!("\t{}", text(value)));
+    }
+    line
+}
+
+fn time(entry: &Value, name: &str) -> Option<jiff::Timestamp> {
+    jiff::Timestamp::from_millisecond(entry.get(name)?.as_i64()?).ok()
 }
 
 /// Text as it is, all else as JSON.
@@ -191,6 +201,12 @@ mod tests {
         let text = json!({ "key": ["a", 1], "partition": 0, "timestamp": 5, "value": "two words" });
         assert_eq!(line(&text), "[\"a\",1]\ttwo words");
         assert_eq!(line(&json!({ "key": "ann", "partition": 0 })), "ann");
+        let (start, end) = (1_767_261_600_000_i64, 1_767_261_660_000_i64);
+        let mut window = json!({ "start": start, "end": end, "partition": 0, "value": { "n": 1 } });
+        let interval = "2026-01-01T10:00:00Z/2026-01-01T10:01:00Z";
+        assert_eq!(line(&window), format!("{interval}\t{{\"n\":1}}"));
+        window["key"] = "ann".into();
+        assert_eq!(line(&window), format!("ann\t{interval}\t{{\"n\":1}}"));
     }
 
     #[test]

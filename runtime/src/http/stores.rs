@@ -1,5 +1,7 @@
 //! What functions keep, read from outside: committed values of the partitions that are at work on this host.
 
+mod windows;
+
 use std::fmt::Write as _;
 
 use axum::{
@@ -13,12 +15,15 @@ use serde_json::{Value, json};
 use super::{Api, Problem, blocking};
 use crate::{
     store::Kind,
-    supervisor::{Cursor, Found, Listed, ReadError, Stores, Wanted},
+    supervisor::{Cursor, Found, Listed, ReadError, Stores, Wanted, WantedWindows},
     topology::{Codecs, codec::plain_json},
 };
 
 const LIMIT_DEFAULT: usize = 100;
 const LIMIT_MAX: usize = 10_000;
+/// What is expected of parameters.
+const LIMITS: &str = "a number from 1 to 10000";
+const CURSORS: &str = "what the page before has as `next`";
 
 /// One key where the query names it, else a page of them.
 pub(super) async fn keys(
@@ -32,6 +37,10 @@ pub(super) async fn keys(
     {
         let key = key.clone();
         return blocking(move || one(&stores, &store, &key)).await?;
+    }
+    if stores.aggregate(&store)?.is_some() {
+        let wanted = windows::wanted(query, "limit, from, to, cursor, and key alone")?;
+        return blocking(move || Ok(windows::list(&stores.list_windows(&store, &wanted)?))).await?;
     }
     let wanted =
         wanted(query, "limit, from, to, prefix, cursor, and key alone", |text| Ok(bytes(&text)))?;
@@ -52,13 +61,21 @@ pub(super) async fn key(
     blocking(move || one(&stores, &store, &key)).await?
 }
 
-/// A page of the entries of a key's map.
+/// A page of the entries of a key's map, or of its windows.
 pub(super) async fn entries(
     State(api): State<Api>,
     Path((app, store, key)): Path<(String, String, String)>,
     Query(query): Query<Vec<(String, String)>>,
 ) -> Result<Response, Problem> {
     let stores = stores(&api, &app)?;
+    if stores.aggregate(&store)?.is_some() {
+        let wanted = windows::wanted(query, "limit, from, to, cursor")?;
+        let read = move || {
+            let listed = stores.windows(&store, &bytes(&key), &wanted)?;
+            Ok(Json(windows::page(&listed, false)).into_response())
+        };
+        return blocking(read).await?;
+    }
     let codecs = stores.codecs(&store);
     let bound = |text: String| match text.starts_with("hex:") {
         true => Ok(bytes(&text)),
@@ -96,10 +113,21 @@ fn absent(api: &Api, app: &str) -> Problem {
     }
 }
 
-/// The value of a key; of a map its first entries.
+/// The value of a key; of a map its first entries, of an aggregate its first windows.
 fn one(stores: &Stores, store: &str, key: &str) -> Result<Response, Problem> {
     let nothing = || Problem::not_found(format!("`{store}` has nothing under {key:?}"));
     let (codecs, key) = (stores.codecs(store), bytes(key));
+    if let Some(spec) = stores.aggregate(store)? {
+        let listed = stores.windows(store, &key, &WantedWindows::default())?;
+        let first = listed.entries.first().ok_or_else(nothing)?;
+        if spec.windows.is_none() {
+            return Ok(Json(windows::shown(first, true)).into_response());
+        }
+        let mut page = windows::page(&listed, false);
+        page["key"] = plain_json(&key);
+        page["partition"] = first.partition.into();
+        return Ok(Json(page).into_response());
+    }
     if stores.kind(store)? != Kind::Map {
         let found = stores.get(store, &key)?.ok_or_else(nothing)?;
         return Ok(Json(shown(&found, &codecs, plain_json(&key))).into_response());
@@ -114,9 +142,12 @@ fn one(stores: &Stores, store: &str, key: &str) -> Result<Response, Problem> {
 }
 
 fn page(listed: &Listed, entry: impl Fn(&Found) -> Value) -> Value {
-    let entries: Vec<Value> = listed.entries.iter().map(entry).collect();
+    paged(listed.entries.iter().map(entry).collect(), listed.next.as_ref())
+}
+
+fn paged(entries: Vec<Value>, next: Option<&Cursor>) -> Value {
     let mut page = json!({ "entries": entries });
-    if let Some(next) = &listed.next {
+    if let Some(next) = next {
         let mut cursor = format!("{}:", next.partition);
         for byte in &next.key {
             // Writing to a text cannot fail.
@@ -161,10 +192,7 @@ fn wanted(
         let wrong =
             |expected: &str| Problem::bad_request(format!("{key}={value}: expected {expected}"));
         match key.as_str() {
-            "limit" => {
-                let limit = value.parse().ok().filter(|limit| (1..=LIMIT_MAX).contains(limit));
-                wanted.limit = limit.ok_or_else(|| wrong("a number from 1 to 10000"))?;
-            }
+            "limit" => wanted.limit = limit(&value).ok_or_else(|| wrong(LIMITS))?,
             "from" => wanted.from = Some(bound(value)?),
             "to" => wanted.to = Some(bound(value)?),
             "prefix" => wanted.prefix = Some(bytes(&value)),
@@ -172,18 +200,20 @@ fn wanted(
                 wanted.reverse = value.parse().map_err(|_| wrong("true or false"))?;
             }
             "cursor" => {
-                let cursor =
-                    cursor(&value).ok_or_else(|| wrong("what the page before has as `next`"))?;
-                wanted.cursor = Some(cursor);
+                wanted.cursor = Some(cursor(&value).ok_or_else(|| wrong(CURSORS))?);
             }
-            _ => {
-                return Err(Problem::bad_request(format!(
-                    "unknown parameter `{key}`; known here: {known}"
-                )));
-            }
+            _ => return Err(unknown(&key, known)),
         }
     }
     Ok(wanted)
+}
+
+fn limit(text: &str) -> Option<usize> {
+    text.parse().ok().filter(|limit| (1..=LIMIT_MAX).contains(limit))
+}
+
+fn unknown(key: &str, known: &str) -> Problem {
+    Problem::bad_request(format!("unknown parameter `{key}`; known here: {known}"))
 }
 
 fn cursor(text: &str) -> Option<Cursor> {
@@ -209,7 +239,7 @@ impl From<ReadError> for Problem {
                 "the key's partition is not there yet",
                 detail,
             ),
-            ReadError::Store(_) => Problem::internal(detail),
+            ReadError::Window { .. } | ReadError::Store(_) => Problem::internal(detail),
         }
     }
 }

@@ -40,7 +40,9 @@ use crate::{
 use follower::TableFollower;
 use thread::{Command, Runner};
 
-pub use stores::{Cursor, Found, Listed, ReadError, Stores, Wanted};
+pub use stores::{
+    Cursor, Found, FoundWindow, Listed, ListedWindows, ReadError, Stores, Wanted, WantedWindows,
+};
 pub use tables::{TableParts, Tables};
 
 pub(crate) use code::prepare;

@@ -2,7 +2,11 @@
 //!
 //! Reads RocksDB and never a task, so that no read waits for the data path.
 
+mod windows;
+
 use std::{fmt, sync::Arc};
+
+pub use windows::{FoundWindow, ListedWindows, WantedWindows};
 
 use super::{App, Board};
 use crate::{
@@ -111,6 +115,14 @@ pub enum ReadError {
         /// What it waits for.
         state: String,
     },
+    /// Parts of a window cannot be merged.
+    #[error("`{store}` has a window that cannot be computed: {why}")]
+    Window {
+        /// The store.
+        store: String,
+        /// Why not.
+        why: String,
+    },
     /// What the disk says.
     #[error(transparent)]
     Store(#[from] store::Error),
@@ -172,7 +184,9 @@ impl Stores {
         }
         self.first(&asked, key, |live| {
             let stored = self.database.get(live, key)?;
-            Ok(stored.map(|stored| found(key, live, Some((stored.value, stored.at)))))
+            Ok::<_, store::Error>(
+                stored.map(|stored| found(key, live, Some((stored.value, stored.at)))),
+            )
         })
     }
 
@@ -184,7 +198,9 @@ impl Stores {
         let asked = self.ask_map(store)?;
         self.first(&asked, key, |live| {
             let stored = self.database.map_get(live, key, entry)?;
-            Ok(stored.map(|stored| found(entry, live, Some((stored.value, stored.at)))))
+            Ok::<_, store::Error>(
+                stored.map(|stored| found(entry, live, Some((stored.value, stored.at)))),
+            )
         })
     }
 
@@ -209,7 +225,7 @@ impl Stores {
                 let stored = row.stored.map(|stored| (stored.value, stored.at));
                 found(&row.key, live, stored)
             });
-            Ok(Some(Listed { entries: entries.collect(), next }))
+            Ok::<_, store::Error>(Some(Listed { entries: entries.collect(), next }))
         })?;
         Ok(listed.unwrap_or_default())
     }
@@ -312,12 +328,15 @@ impl Stores {
 
     /// The first answer: of the partition where the key belongs, else of any other here, since a producer may have
     /// partitioned its records in its own way.
-    fn first<T>(
+    fn first<T, E>(
         &self,
         asked: &Asked<'_>,
         key: &[u8],
-        read: impl Fn(&LiveStore) -> Result<Option<T>, store::Error>,
-    ) -> Result<Option<T>, ReadError> {
+        read: impl Fn(&LiveStore) -> Result<Option<T>, E>,
+    ) -> Result<Option<T>, ReadError>
+    where
+        ReadError: From<E>,
+    {
         let count = self.topics[asked.at.part][asked.at.store].partitions;
         let home = partitioner::partition_of(key, count).0;
         let (at_home, others): (Vec<_>, Vec<_>) =

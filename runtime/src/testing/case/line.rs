@@ -11,6 +11,7 @@ use winnow::{
 };
 
 use super::{
+    model::Part,
     time::Time,
     value::{Value, Want},
 };
@@ -93,8 +94,9 @@ pub(super) fn key(line: &mut &str, files: ReadFile<'_>) -> Result<Value, Problem
     form(token, files)
 }
 
-/// An entry of a map in brackets, where the next word is one and a value follows. Brackets that are JSON are a value.
-pub(super) fn entry(line: &mut &str, files: ReadFile<'_>) -> Result<Option<Value>, Problem> {
+/// An entry of a map or a window in brackets, where the next word is one and a value follows. Brackets that are JSON are a
+/// value.
+pub(super) fn part(line: &mut &str, files: ReadFile<'_>) -> Result<Option<Part>, Problem> {
     let mut behind = *line;
     let Some(token) = word(&mut behind).filter(|token| token.starts_with('[')) else {
         return Ok(None);
@@ -102,12 +104,13 @@ pub(super) fn entry(line: &mut &str, files: ReadFile<'_>) -> Result<Option<Value
     if serde_json::from_str::<serde::de::IgnoredAny>(line).is_ok() || behind.is_empty() {
         return Ok(None);
     }
-    let inside = token.trim_start_matches('[').trim_end_matches([']', ')']);
-    let is_window = inside
-        .split_once(',')
-        .is_some_and(|(from, to)| Time::parse(from).is_some() && Time::parse(to).is_some());
-    if is_window {
-        return Err(format!("`{token}` is a window, and this version has none"));
+    let inside = token.trim_start_matches('[');
+    if let Some(inside) = inside.strip_suffix([']', ')'])
+        && let Some((start, end)) = Time::parse_window(inside)
+    {
+        let inclusive = token.ends_with(']');
+        *line = behind;
+        return Ok(Some(Part::Window { start, end, inclusive }));
     }
     // The key is read as any other, up to the bracket behind it.
     let mut rest_of = &line[1..];
@@ -127,7 +130,7 @@ pub(super) fn entry(line: &mut &str, files: ReadFile<'_>) -> Result<Option<Value
     *line = rest_of.trim_start_matches([' ', '\t']);
     match key {
         Value::Null => Err("a map has no entry under null".into()),
-        key => Ok(Some(key)),
+        key => Ok(Some(Part::Entry(key))),
     }
 }
 

@@ -10,10 +10,11 @@
 //!                    | "partitions" N | "date" YYYY-MM-DD )                                  # defaults 1, 2026-01-01
 //! stimulus = "in" TOPIC[/PARTITION] [TIME] KEY VALUE | "at" TIME | "restart"
 //! effect   = "out" TOPIC[/PARTITION] [TIME] KEY VALUE | "dead" FUNCTION KEY VALUE | "retry" FUNCTION N | "pause" FUNCTION
-//!          | "state" STORE KEY [ENTRY] VALUE | "table" TABLE KEY VALUE | "timer" FUNCTION.TIMER KEY TIME|null
+//!          | "state" STORE KEY [ENTRY|WINDOW] VALUE | "table" TABLE KEY VALUE | "timer" FUNCTION.TIMER KEY TIME|null
 //! header   = "+" NAME ["=" VALUE]       # under in and out; none written = none, in out: same as the stimulus; "+" alone = none
 //! reason   = "!" text                   # under dead, retry and pause, or behind the last two; none written = any
 //! ENTRY    = "[" KEY "]"                # of a map: which entry
+//! WINDOW   = "[" TIME "," TIME ")"      # of an aggregate: which window; "]" behind it where the end is in it
 //! TIME     = 10:00:00[.250] | 2026-01-02T10:00:00Z | +5m (after the last stimulus) | 1767261600000
 //! KEY      = one token;  VALUE = the rest of the line, both verbatim, except
 //!            null | hex:00ff | base64:… | file:big.bin | "text with JSON escapes" | json:"a JSON string"
@@ -37,9 +38,9 @@ mod value;
 
 pub use accept::accept;
 pub use diff::{Change, Difference};
-pub use model::{Case, Expected, File, Given, Input, Named, Step, Stimulus};
+pub use model::{Case, Expected, File, Given, Input, Named, Part, Step, Stimulus};
 pub use parse::{Error, parse, parse_input};
-pub use run::{Drive, Outcome, Problem, Ran, run};
+pub use run::{At, Drive, Outcome, Problem, Ran, run};
 pub use task::start;
 pub use time::Time;
 pub use value::{Value, Want};

@@ -144,6 +144,22 @@ pub struct Named {
     pub value: Value,
 }
 
+/// A part of what a store holds under a key.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Part {
+    /// The entry of a map.
+    Entry(Value),
+    /// A window of an aggregate.
+    Window {
+        /// Where it begins.
+        start: Time,
+        /// Where it ends.
+        end: Time,
+        /// Whether the end is in it, which only shows how it is written.
+        inclusive: bool,
+    },
+}
+
 /// What must follow, in this order and nothing else; and what must be the case then, as far as it is written.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Expected {
@@ -204,8 +220,8 @@ pub enum Expected {
         store: String,
         /// Under which key.
         key: Value,
-        /// Of a map: which entry.
-        entry: Option<Value>,
+        /// Of a map or an aggregate: which part.
+        part: Option<Part>,
         /// The value.
         value: Want,
     },

@@ -4,7 +4,7 @@ use std::{io, path::Path};
 
 use super::{
     line::{self, Problem, ReadFile},
-    model::{Case, Expectation, Expected, File, Given, Input, Named, Step, Stimulus},
+    model::{Case, Expectation, Expected, File, Given, Input, Named, Part, Step, Stimulus},
     time::Time,
     value::Value,
 };
@@ -141,7 +141,14 @@ impl Parser<'_> {
                 )
             }
             "state" => {
-                let (store, key, entry) = state(&mut line, self.files)?;
+                let (store, key, part) = state(&mut line, self.files)?;
+                let entry = match part {
+                    None => None,
+                    Some(Part::Entry(entry)) => Some(entry),
+                    Some(Part::Window { .. }) => {
+                        return Err("what a window has come to is not given but follows from records: write in".into());
+                    }
+                };
                 let value = line::value(&mut line, self.files)?;
                 if value.bytes().is_none() {
                     return Err(
@@ -237,10 +244,10 @@ impl Parser<'_> {
     }
 }
 
-/// `STORE KEY [ENTRY]`.
-fn state(line: &mut &str, files: ReadFile<'_>) -> Result<(String, Value, Option<Value>), Problem> {
+/// `STORE KEY [ENTRY or WINDOW]`.
+fn state(line: &mut &str, files: ReadFile<'_>) -> Result<(String, Value, Option<Part>), Problem> {
     let store = line::expect(line, "the store")?.to_owned();
-    Ok((store, key(line, files)?, line::entry(line, files)?))
+    Ok((store, key(line, files)?, line::part(line, files)?))
 }
 
 /// A key that is not null.
@@ -304,9 +311,9 @@ fn effect(word: &str, mut line: &str, files: ReadFile<'_>) -> Result<Expected, P
     }
     match word {
         "state" => {
-            let (store, key, entry) = state(&mut line, files)?;
+            let (store, key, part) = state(&mut line, files)?;
             let value = line::want(&mut line, files, false)?;
-            return Ok(Expected::State { store, key, entry, value });
+            return Ok(Expected::State { store, key, part, value });
         }
         "table" => {
             let table = line::expect(&mut line, "the table")?.to_owned();

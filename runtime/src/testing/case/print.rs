@@ -2,10 +2,7 @@
 
 use std::fmt;
 
-use super::{
-    model::{Case, Expected, Given, Input, Named, Step, Stimulus},
-    value::Value,
-};
+use super::model::{Case, Expected, Given, Input, Named, Part, Step, Stimulus};
 
 impl fmt::Display for Case {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -20,8 +17,8 @@ impl fmt::Display for Given {
         match self {
             Given::State { store, key, entry, value } => {
                 write!(f, "given state {store} {}", key.token())?;
-                write_entry(f, entry.as_ref())?;
-                write_behind_entry(f, entry.as_ref(), &value.to_string())
+                entry.as_ref().map_or(Ok(()), |entry| write!(f, " {}", entry.bracketed()))?;
+                write_behind_part(f, entry.is_some(), &value.to_string())
             }
             Given::Table { table, key, value } => {
                 write!(f, "given table {table} {} {value}", key.token())
@@ -93,10 +90,10 @@ impl fmt::Display for Expected {
                 write!(f, "pause {function}")?;
                 write_reason(f, " ! ", reason.as_deref())
             }
-            Expected::State { store, key, entry, value } => {
+            Expected::State { store, key, part, value } => {
                 write!(f, "state {store} {}", key.token())?;
-                write_entry(f, entry.as_ref())?;
-                write_behind_entry(f, entry.as_ref(), &value.to_string())
+                part.as_ref().map_or(Ok(()), |part| write!(f, " {part}"))?;
+                write_behind_part(f, part.is_some(), &value.to_string())
             }
             Expected::Table { table, key, value } => {
                 write!(f, "table {table} {} {value}", key.token())
@@ -112,18 +109,21 @@ impl fmt::Display for Expected {
     }
 }
 
-fn write_entry(f: &mut fmt::Formatter<'_>, entry: Option<&Value>) -> fmt::Result {
-    entry.map_or(Ok(()), |entry| write!(f, " {}", entry.bracketed()))
+impl fmt::Display for Part {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Part::Entry(key) => write!(f, "{}", key.bracketed()),
+            Part::Window { start, end, inclusive } => {
+                write!(f, "[{start},{end}{}", if *inclusive { "]" } else { ")" })
+            }
+        }
+    }
 }
 
-/// Where there is no entry, a text must not read as one.
-fn write_behind_entry(
-    f: &mut fmt::Formatter<'_>,
-    entry: Option<&Value>,
-    value: &str,
-) -> fmt::Result {
+/// Where there is no part, a text must not read as one.
+fn write_behind_part(f: &mut fmt::Formatter<'_>, has_part: bool, value: &str) -> fmt::Result {
     let is_json = || serde_json::from_str::<serde::de::IgnoredAny>(value).is_ok();
-    if entry.is_none() && value.starts_with('[') && !is_json() {
+    if !has_part && value.starts_with('[') && !is_json() {
         write!(f, " {}", serde_json::Value::from(value))
     } else {
         write!(f, " {value}")

@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::{
     diff::{Change, Context, Difference, Found},
-    model::{Case, Expected, Input, Step, Stimulus},
+    model::{Case, Expected, Input, Part, Step, Stimulus},
     time,
     value::Value,
 };
@@ -12,6 +12,15 @@ use crate::{
     record::Timestamp,
     testing::{self, Effect, Header},
 };
+
+/// Which part of what a store holds under a key is looked at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum At {
+    /// An entry of a map.
+    Entry(Vec<u8>),
+    /// A window of an aggregate, from its start to its end.
+    Window(Timestamp, Timestamp),
+}
 
 /// What a case is replayed on. An error means that the case cannot go on.
 pub trait Drive {
@@ -33,7 +42,7 @@ pub trait Drive {
     /// As [`send`](Self::send).
     fn restart(&mut self) -> Result<Vec<Effect>, String>;
 
-    /// What a store holds under a key (of a map: in an entry), as a case shows it.
+    /// What a store holds under a key (of a map: in an entry, of an aggregate: in a window), as a case shows it.
     ///
     /// # Errors
     /// In words, where there is no such store.
@@ -41,7 +50,7 @@ pub trait Drive {
         &mut self,
         store: &str,
         key: &[u8],
-        entry: Option<&[u8]>,
+        part: Option<&At>,
     ) -> Result<Option<Vec<u8>>, String>;
 
     /// What a table holds under a key.
@@ -113,7 +122,7 @@ pub fn run(case: &Case, drive: &mut dyn Drive) -> Ran {
         };
         let expected: Vec<_> = step.effects.iter().map(|effect| &effect.expected).collect();
         let found = |effects: Vec<Effect>| {
-            let checks = expected.iter().filter_map(|expected| look(expected, drive));
+            let checks = expected.iter().filter_map(|expected| look(expected, date, at, drive));
             Ok((effects, checks.collect::<Result<Vec<Found>, String>>()?))
         };
         let (effects, found) = match effects.and_then(found) {
@@ -131,12 +140,22 @@ pub fn run(case: &Case, drive: &mut dyn Drive) -> Ran {
 }
 
 /// What is the case where a check asks; `None` for what is none.
-fn look(expected: &Expected, drive: &mut dyn Drive) -> Option<Result<Found, String>> {
+fn look(
+    expected: &Expected,
+    date: jiff::civil::Date,
+    now: Timestamp,
+    drive: &mut dyn Drive,
+) -> Option<Result<Found, String>> {
     let bytes = |key: &Value| key.bytes().unwrap_or_default().to_vec();
     Some(match expected {
-        Expected::State { store, key, entry, .. } => {
-            let entry = entry.as_ref().map(bytes);
-            drive.state(store, &bytes(key), entry.as_deref()).map(Found::Value)
+        Expected::State { store, key, part, .. } => {
+            let at = part.as_ref().map(|part| match part {
+                Part::Entry(entry) => At::Entry(bytes(entry)),
+                Part::Window { start, end, .. } => {
+                    At::Window(start.resolve(date, now), end.resolve(date, now))
+                }
+            });
+            drive.state(store, &bytes(key), at.as_ref()).map(Found::Value)
         }
         Expected::Table { table, key, .. } => drive.row(table, &bytes(key)).map(Found::Value),
         Expected::Timer { function, timer, key, .. } => {

@@ -1,10 +1,10 @@
 //! Cases on a [`TaskDriver`]: the app as its manifest says, with what the case gives.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use super::{
     model::{Case, Given},
-    run::Drive,
+    run::{At, Drive},
     time::midnight,
     value::Value,
 };
@@ -13,7 +13,7 @@ use crate::{
     manifest::{Manifest, code_name},
     record::Timestamp,
     store::Kind,
-    supervisor::ReadError,
+    supervisor::{FoundWindow, ReadError, WantedWindows},
     testing::{DriverSettings, Effect, Initial, InitialRow, InitialValue, Stimulus, TaskDriver},
 };
 
@@ -101,13 +101,20 @@ impl Drive for TaskDriver {
         &mut self,
         store: &str,
         key: &[u8],
-        entry: Option<&[u8]>,
+        part: Option<&At>,
     ) -> Result<Option<Vec<u8>>, String> {
         let stores = self.stores();
         if stores.kind(store).map_err(in_words)? == Kind::Table {
             return Err(format!("`{store}` is a table: write table {store} KEY VALUE"));
         }
-        shown(self, store, key, entry)
+        match part {
+            Some(At::Window(start, end)) => window(self, store, key, Some((*start, *end))),
+            None if stores.aggregate(store).map_err(in_words)?.is_some() => {
+                window(self, store, key, None)
+            }
+            Some(At::Entry(entry)) => shown(self, store, key, Some(entry)),
+            None => shown(self, store, key, None),
+        }
     }
 
     fn row(&mut self, table: &str, key: &[u8]) -> Result<Option<Vec<u8>>, String> {
@@ -126,6 +133,47 @@ impl Drive for TaskDriver {
         let row = self.stores().timer(function, timer, key).map_err(in_words)?;
         Ok(row.map(|row| row.due))
     }
+}
+
+/// The columns of a window, or of the whole of a store without windows, as a case shows them.
+fn window(
+    driver: &TaskDriver,
+    store: &str,
+    key: &[u8],
+    bounds: Option<(Timestamp, Timestamp)>,
+) -> Result<Option<Vec<u8>>, String> {
+    let stores = driver.stores();
+    let spec = stores.aggregate(store).map_err(in_words)?;
+    let spec = spec.ok_or_else(|| format!("`{store}` is no aggregate and has no windows"))?;
+    let mut wanted = WantedWindows::default();
+    match bounds {
+        None if spec.windows.is_some() => {
+            return Err(format!(
+                "`{store}` has windows: say which in brackets, as [10:00:00,10:01:00)"
+            ));
+        }
+        Some(_) if spec.windows.is_none() => {
+            return Err(format!("`{store}` has no windows: leave it out"));
+        }
+        Some((start, _)) => {
+            (wanted.from, wanted.to) = (start, Timestamp(start.millis().saturating_add(1)));
+        }
+        None => {}
+    }
+    let found = stores.windows(store, key, &wanted).map_err(in_words)?.entries;
+    // As for time to live: at the end of its inputs, retention follows the wall clock where the store's time does.
+    let now = spec.idle.map(|idle| driver.now().millis().saturating_sub(whole_millis(idle)));
+    let is_over = |window: &FoundWindow| {
+        let kept = window.start.millis().saturating_add(whole_millis(spec.retention));
+        spec.windows.is_some() && now.is_some_and(|now| kept <= now)
+    };
+    let is_asked = |window: &FoundWindow| bounds.is_none_or(|(_, end)| window.end == end);
+    let found = found.into_iter().find(|window| is_asked(window) && !is_over(window));
+    Ok(found.map(|window| window.columns))
+}
+
+fn whole_millis(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
 
 /// A value as a case shows it.
@@ -148,7 +196,7 @@ fn shown(
     // A driver is at the end of its inputs, where time to live follows the wall clock.
     let ttl = stores.find(store).map_err(in_words)?.spec.ttl;
     let is_over = |at: Timestamp| {
-        let ttl = ttl.map(|ttl| i64::try_from(ttl.as_millis()).unwrap_or(i64::MAX));
+        let ttl = ttl.map(whole_millis);
         ttl.is_some_and(|ttl| at.millis().saturating_add(ttl) <= driver.now().millis())
     };
     Ok(stored.filter(|(_, at)| !is_over(*at)).map(|(value, _)| codecs.value_text(&value)))

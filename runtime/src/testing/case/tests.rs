@@ -72,14 +72,19 @@ impl Drive for Shout {
         &mut self,
         store: &str,
         key: &[u8],
-        entry: Option<&[u8]>,
+        part: Option<&At>,
     ) -> Result<Option<Vec<u8>>, String> {
         let last = self.last.get(key).map(|(word, _)| word.clone().into_bytes());
-        match (store, entry) {
+        match (store, part) {
             ("last", None) => Ok(last),
-            ("letters", Some(letter)) => {
+            ("words", Some(At::Window(start, end))) => {
+                let is_in = |at: &Timestamp| start <= at && at < end;
+                let word = self.last.get(key).filter(|(_, at)| is_in(at));
+                Ok(word.map(|(word, _)| word.clone().into_bytes()))
+            }
+            ("letters", Some(At::Entry(letter))) => {
                 let times =
-                    last.unwrap_or_default().iter().filter(|byte| [**byte] == *letter).count();
+                    last.unwrap_or_default().iter().filter(|byte| *letter == [**byte]).count();
                 Ok((times > 0).then(|| times.to_string().into_bytes()))
             }
             _ => Err(format!("there is no store `{store}`")),
@@ -139,6 +144,8 @@ state last ann {"a":1, "b":2}
 timer shout.again ann 11:00:00
 table names ann {"name": "Ann"}
 state letters ann [b] 1
+state words ann [10:00:00,10:05:00) {"b":2,"a":1}
+state words ann [09:00:00,2026-03-01T10:00:00Z] null
 timer shout.again bob null
 state last bob null
 in   words +5m null hex:ff00
@@ -287,7 +294,8 @@ fn errors_name_the_line_and_what_would_be_right() {
         "case a\nin t k v\n  ! reason",
         "case a\nin t k v\nstate s k",
         "case a\nin t k v\nstate s null v",
-        "case a\nin t k v\nstate s k [10:00:00,10:01:00) v",
+        "case a\nin t k v\nstate s k [10:00:00,+5m) v",
+        "case a\ngiven state s k [10:00:00,10:01:00) v",
         "case a\nin t k v\nstate s k [a b] v",
         "case a\nin t k v\nstate s k like {}",
         "case a\nin t k v\nlate s k like {}",
@@ -425,6 +433,18 @@ fn time() -> impl Strategy<Value = Time> {
     ]
 }
 
+fn part() -> impl Strategy<Value = Part> {
+    let point = || time().prop_filter("it is a point", |time| !matches!(time, Time::After(_)));
+    let window = (point(), point(), any::<bool>());
+    prop_oneof![
+        key().prop_map(Part::Entry),
+        (point(), point()).prop_map(|(start, end)| {
+            Part::Entry(Value::Bytes(format!("{start},{end}").into_bytes()))
+        }),
+        window.prop_map(|(start, end, inclusive)| Part::Window { start, end, inclusive }),
+    ]
+}
+
 fn headers() -> impl Strategy<Value = Vec<Named>> {
     let name = prop_oneof!["[a-z.-]{1,8}", any::<String>()];
     prop::collection::vec((name, value()).prop_map(|(name, value)| Named { name, value }), 0..3)
@@ -471,8 +491,8 @@ fn expected() -> impl Strategy<Value = Expected> {
             .prop_map(|(function, attempt, reason)| Expected::Retry { function, attempt, reason }),
         ("[a-z_]{1,9}", any::<Option<String>>())
             .prop_map(|(function, reason)| Expected::Pause { function, reason }),
-        ("[a-z_]{1,9}", key(), prop::option::of(key()), value().prop_map(Want::Exactly))
-            .prop_map(|(store, key, entry, value)| Expected::State { store, key, entry, value }),
+        ("[a-z_]{1,9}", key(), prop::option::of(part()), value().prop_map(Want::Exactly))
+            .prop_map(|(store, key, part, value)| Expected::State { store, key, part, value }),
         ("[a-z_]{1,9}", key(), value().prop_map(Want::Exactly))
             .prop_map(|(table, key, value)| Expected::Table { table, key, value }),
         ("[a-z_]{1,9}", "[a-z_]{1,9}", key(), prop::option::of(time()))

@@ -46,6 +46,13 @@ impl Time {
         None
     }
 
+    /// Reads where a window begins and ends, `10:00:00,10:01:00`; `None` where it has no shape of that.
+    pub fn parse_window(text: &str) -> Option<(Time, Time)> {
+        let (start, end) = text.split_once(',')?;
+        let point = |text| Time::parse(text).filter(|time| !matches!(time, Time::After(_)));
+        Some((point(start)?, point(end)?))
+    }
+
     /// The point in time that is meant, on a day and after a last stimulus.
     pub fn resolve(self, date: civil::Date, last: Timestamp) -> Timestamp {
         match self {

@@ -41,12 +41,17 @@ impl Value {
         fmt::from_fn(move |f| self.write(f, Place::Token))
     }
 
-    /// Between brackets: the key of an entry.
+    /// Between brackets: the key of an entry, in quotes where it would read as a window.
     pub fn bracketed(&self) -> impl fmt::Display {
+        let is_window = |bytes: &[u8]| {
+            std::str::from_utf8(bytes).is_ok_and(|text| Time::parse_window(text).is_some())
+        };
         fmt::from_fn(move |f| {
             f.write_str("[")?;
             match self {
-                Value::Bytes(bytes) if bytes.contains(&b']') => write_quoted(f, bytes),
+                Value::Bytes(bytes) if bytes.contains(&b']') || is_window(bytes) => {
+                    write_quoted(f, bytes)
+                }
                 _ => self.write(f, Place::Token),
             }?;
             f.write_str("]")
