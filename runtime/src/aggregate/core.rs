@@ -11,6 +11,7 @@ use super::{
     engine::Error,
     latest::Latest,
     marks::{Fired, Marks, Of},
+    newest::Newest,
 };
 use crate::{
     record::Timestamp,
@@ -47,6 +48,8 @@ pub(super) struct Core {
     pub(super) marks: Marks,
     /// Whether marks that were written down are among them.
     pub(super) is_loaded: bool,
+    /// Of sessions.
+    pub(super) newest: Newest,
     /// Windows that came out since there were no marks.
     pub(super) fired: Fired,
     pub(super) round: Round,
@@ -54,6 +57,8 @@ pub(super) struct Core {
     pub(super) cleared: Option<Timestamp>,
     /// When the first `final` result is closed, once known.
     pub(super) next_close: Option<Option<Timestamp>>,
+    /// Whether the store is known to have been made for what is declared.
+    pub(super) is_checked: bool,
     /// Whether the store has the row that says what it was made for.
     pub(super) is_headed: bool,
     pub(super) suffix: Vec<u8>,
@@ -74,10 +79,12 @@ impl Core {
             late: Vec::new(),
             marks: Marks::default(),
             is_loaded: false,
+            newest: Newest::default(),
             fired: Fired::default(),
             round: Round::default(),
             cleared: None,
             next_close: None,
+            is_checked: false,
             is_headed: false,
             suffix: Vec::new(),
             bytes: Vec::new(),

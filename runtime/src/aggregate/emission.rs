@@ -153,6 +153,7 @@ impl Engine {
         if self.core.spec.emit != Emit::Final || limit == 0 {
             return Ok(Vec::new());
         }
+        self.ready(state)?;
         let core = &mut self.core;
         match self.shape {
             Shape::Whole => Ok(Vec::new()),
@@ -199,6 +200,7 @@ impl Engine {
         if !matches!(self.core.spec.emit, Emit::Changes { every_update: false }) {
             return Ok(Vec::new());
         }
+        self.ready(state)?;
         self.core.load_saved(state)?;
         let waiting = self.core.marks.iter().take(limit).map(|mark| Waiting {
             key: mark.key.to_vec(),
@@ -226,6 +228,7 @@ impl Engine {
         limit: usize,
     ) -> Result<Vec<Waiting>, store::Error> {
         let Emit::Every(pause) = self.core.spec.emit else { return Ok(Vec::new()) };
+        self.ready(state)?;
         let round = &mut self.core.round;
         if round.time.is_none() {
             let last = *round.began.get_or_insert(now);
@@ -267,6 +270,7 @@ impl Engine {
     /// What the disk says.
     pub fn next_pause(&mut self, state: &TaskState) -> Result<Option<Timestamp>, store::Error> {
         let Emit::Every(pause) = self.core.spec.emit else { return Ok(None) };
+        self.ready(state)?;
         let round = &self.core.round;
         if round.time.is_some() {
             return Ok(round.began);

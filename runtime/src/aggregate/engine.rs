@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     record::Timestamp,
-    store::{self, NodeProgress, TaskState, layout, tag},
+    store::{self, NodeProgress, Ordered, TaskState, layout, tag},
 };
 
 /// An aggregate store at work in one task.
@@ -145,12 +145,9 @@ impl Engine {
     ///
     /// # Errors
     /// What the disk says; inside, that it was not.
-    pub fn check(&self, state: &TaskState) -> Result<Result<(), Refused>, store::Error> {
+    pub fn check(&self, state: &impl Ordered) -> Result<Result<(), Refused>, store::Error> {
         let declared = self.made_for();
-        let found = state.ordered_get(self.core.store, &[tag::HEAD], |_, found| {
-            String::from_utf8_lossy(found).into_owned()
-        })?;
-        Ok(match found.filter(|found| *found != declared) {
+        Ok(match self.found(state)?.filter(|found| *found != declared) {
             Some(found) => {
                 let store = state.name(self.core.store).to_owned();
                 Err(Refused { store, found, declared })
@@ -159,11 +156,28 @@ impl Engine {
         })
     }
 
+    /// What the store was made for, as far as it says.
+    fn found(&self, state: &impl Ordered) -> Result<Option<String>, store::Error> {
+        state.ordered_get(self.core.store, &[tag::HEAD], |_, found| {
+            String::from_utf8_lossy(found).into_owned()
+        })
+    }
+
+    /// Fails where the store was made for something else, unless that is known not to be so.
+    pub(super) fn ready(&mut self, state: &impl Ordered) -> Result<(), store::Error> {
+        if !self.core.is_checked {
+            self.check(state)?.map_err(|refused| state.broken_row(self.core.store, refused))?;
+            self.core.is_checked = true;
+        }
+        Ok(())
+    }
+
     fn write_head(&mut self, state: &mut TaskState) -> Result<(), store::Error> {
-        let head = [tag::HEAD];
-        if state.ordered_get(self.core.store, &head, |_, _| ())?.is_none() {
+        self.ready(state)?;
+        if self.found(state)?.is_none() {
             let made_for = self.made_for();
-            state.ordered_put(None, self.core.store, &head, Timestamp(0), made_for.as_bytes());
+            let made_for = made_for.as_bytes();
+            state.ordered_put(None, self.core.store, &[tag::HEAD], Timestamp(0), made_for);
         }
         self.core.is_headed = true;
         Ok(())
@@ -293,6 +307,7 @@ impl Engine {
         core.time.begin();
         core.sent.begin();
         core.marks.begin();
+        core.newest.begin();
         core.round.begin();
         core.fired.begin(core.marks.is_empty());
         core.updates.clear();
@@ -308,6 +323,7 @@ impl Engine {
         }
         core.marks.keep(rows);
         core.fired.keep(rows);
+        core.newest.keep(rows);
         core.round.keep(rows);
         core.updates.retain(|(row, _)| *row < rows);
         core.late.retain(|(row, _)| *row < rows);

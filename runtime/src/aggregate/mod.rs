@@ -21,6 +21,7 @@ mod engine;
 mod fixed;
 mod latest;
 mod marks;
+mod newest;
 mod panes;
 mod read;
 mod session;

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     record::Timestamp,
-    store::{self, Database, LiveStore, Ordered, Page},
+    store::{self, Committed, Database, LiveStore, Ordered, Page},
 };
 
 /// The windows of a key that begin from `from`, included, to `to`, excluded, by start, at most so many. What has no
@@ -29,7 +29,7 @@ pub fn read(
     limit: usize,
 ) -> Result<Vec<Window>, Error> {
     let committed = database.committed(store);
-    let engine = as_committed(store, spec, committed.progress()?.as_ref());
+    let engine = as_committed(&committed, store, spec)?;
     engine.read_some(&committed, key, from, to, limit)
 }
 
@@ -48,19 +48,23 @@ pub fn scan(
     limit: usize,
 ) -> Result<Page<(Vec<u8>, Window)>, store::Error> {
     let committed = database.committed(store);
-    let engine = as_committed(store, spec, committed.progress()?.as_ref());
+    let engine = as_committed(&committed, store, spec)?;
     engine.scan(&committed, from, to, after, limit)
 }
 
 /// An engine that knows the committed time.
-fn as_committed(store: &LiveStore, spec: &Arc<Spec>, progress: Option<&store::Progress>) -> Engine {
+fn as_committed(
+    committed: &Committed<'_>,
+    store: &LiveStore,
+    spec: &Arc<Spec>,
+) -> Result<Engine, store::Error> {
     let mut engine = Engine::new(0, spec);
-    let node = progress
-        .and_then(|progress| progress.nodes.iter().find(|node| node.node == store.spec.name));
-    if let Some(node) = node {
+    engine.ready(committed)?;
+    let progress = committed.progress()?.unwrap_or_default();
+    if let Some(node) = progress.nodes.iter().find(|node| node.node == store.spec.name) {
         engine.resume(node);
     }
-    engine
+    Ok(engine)
 }
 
 impl Engine {

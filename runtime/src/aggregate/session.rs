@@ -48,7 +48,7 @@ impl Session {
         before: Option<Timestamp>,
     ) -> Result<Added, Error> {
         let time = core.time.get().copied().unwrap_or(at);
-        let near = self.near(core, state, key, at.millis(), before)?;
+        let (near, is_newest) = self.near(core, state, key, at.millis(), before)?;
         let mut merged = Span {
             start: near.first().map_or(at.millis(), |first| first.start.min(at.millis())),
             end: near.last().map_or(at.millis(), |last| last.end.max(at.millis())),
@@ -71,6 +71,9 @@ impl Session {
             self.retract(core, state, row, key, &near, &merged)?;
         }
         self.spans().put(core, state, row, key, &merged, is_new);
+        if is_newest {
+            core.newest.set(row, key, (merged.start, merged.end));
+        }
         let (start, end) = (Timestamp(merged.start), Timestamp(merged.end));
         core.closes_at(Timestamp(merged.end + core.grace() + self.gap + 1));
         if core.tells_all() {
@@ -108,7 +111,8 @@ impl Session {
         Ok(())
     }
 
-    /// The sessions of a key that a record is near enough to, in the order of time.
+    /// The sessions of a key that a record is near enough to, in the order of time; and whether what becomes of them is
+    /// the key's newest session.
     fn near(
         self,
         core: &Core,
@@ -116,20 +120,30 @@ impl Session {
         key: &[u8],
         at: i64,
         before: Option<Timestamp>,
-    ) -> Result<Vec<Span>, store::Error> {
+    ) -> Result<(Vec<Span>, bool), store::Error> {
         let mut near = Vec::new();
-        let Some(before) = before else { return Ok(near) };
+        let Some(before) = before else { return Ok((near, true)) };
         // The first end that still takes part.
         let takes_part = self.closed_at(core, before).saturating_add(1);
-        let ends = ((at - self.gap).max(takes_part), before.millis());
+        let first_end = (at - self.gap).max(takes_part);
+        if let Some((start, end)) = core.newest.get(key).filter(|(start, _)| *start <= at) {
+            // All others of the key end too long before it.
+            if end >= first_end {
+                near.extend(self.spans().get(core, state, key, start, end)?);
+            }
+            return Ok((near, true));
+        }
+        let mut is_newest = true;
+        let ends = (first_end, before.millis());
         self.spans().walk(core, state, key, ends, false, |span| {
             if span.start > at.saturating_add(self.gap) {
+                is_newest = false;
                 return ControlFlow::Break(());
             }
             near.push(span);
             ControlFlow::Continue(())
         })?;
-        Ok(near)
+        Ok((near, is_newest))
     }
 
     /// The session of a key that a time is in.

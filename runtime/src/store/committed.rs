@@ -103,6 +103,10 @@ impl Ordered for Committed<'_> {
         is_over(written, self.store.spec.ttl, now)
     }
 
+    fn name(&self, _store: usize) -> &str {
+        &self.store.spec.name
+    }
+
     fn broken_row(&self, _store: usize, why: impl std::fmt::Display) -> Error {
         self.database.broken_row(&self.store.spec.name, why)
     }

@@ -86,6 +86,9 @@ pub trait Ordered {
     /// See [`TaskState::is_over`].
     fn is_over(&self, store: usize, written: Timestamp, now: Timestamp) -> bool;
 
+    /// The store's name.
+    fn name(&self, store: usize) -> &str;
+
     /// See [`TaskState::broken_row`].
     fn broken_row(&self, store: usize, why: impl std::fmt::Display) -> Error;
 }
@@ -115,6 +118,10 @@ impl Ordered for TaskState {
     #[inline]
     fn is_over(&self, store: usize, written: Timestamp, now: Timestamp) -> bool {
         self.is_over(store, written, now)
+    }
+
+    fn name(&self, store: usize) -> &str {
+        self.name(store)
     }
 
     fn broken_row(&self, store: usize, why: impl std::fmt::Display) -> Error {

@@ -128,7 +128,6 @@ impl Subject {
         let mut task = TaskState::open(&database, lease, &stores, &[], &[0, 0]).unwrap();
         let progress = task.live().unwrap();
         self.engine = Engine::new(0, &self.spec);
-        self.engine.check(&task).unwrap().unwrap();
         if let Some(node) = progress.nodes.first() {
             self.engine.resume(node);
         }
@@ -301,6 +300,7 @@ fn run(shape: Shape, grace: i64, emit: Emit, ops: &[Op]) {
             Op::Commit => {
                 subject.commit();
                 story.begin();
+                reads_equal(&subject, story.now());
             }
             Op::Reopen => {
                 subject.commit();
@@ -320,6 +320,45 @@ fn run(shape: Shape, grace: i64, emit: Emit, ops: &[Op]) {
             }
         }
     }
+}
+
+/// What is read from outside is what is there, as far as the retention reaches.
+fn reads_equal(subject: &Subject, model: &Model) {
+    let database = subject.database.as_ref().unwrap();
+    let live = &database.live("app", "s")[0];
+    let (compute, spec) = (&subject.spec.compute, &subject.spec);
+    let shown = |key: u8, window: &Window| -> Shown {
+        let (start, end) = (window.start.millis(), window.end.millis());
+        (key, start, end, window.at.millis(), Some(compute.result(&window.row)))
+    };
+    let retained = model.time.unwrap_or(0) - 40 * UNIT;
+    let is_whole = spec.windows.is_none();
+    let windows = model.windows().filter(|out| is_whole || out.1 >= retained);
+    let windows: Vec<Shown> = windows.map(|out| of_model(&out)).collect();
+    let (from, to) = (Timestamp(0), Timestamp(i64::MAX));
+    for key in b'a'..b'd' {
+        let found = read(database, live, spec, &[key], from, to, 99).unwrap();
+        let mut expected: Vec<Shown> =
+            windows.iter().filter(|shown| shown.0 == key).cloned().collect();
+        expected.sort_by_key(|shown| shown.1);
+        let found: Vec<Shown> = found.iter().map(|window| shown(key, window)).collect();
+        assert_eq!(found, expected);
+        if let Some(first) = expected.first().filter(|_| !is_whole) {
+            let behind = Timestamp(first.1 + 1);
+            let found = read(database, live, spec, &[key], behind, to, 1).unwrap();
+            assert_eq!(found.first().map(|window| shown(key, window)).as_ref(), expected.get(1));
+        }
+    }
+    let (mut found, mut after) = (Vec::new(), None);
+    loop {
+        let page = scan(database, live, spec, from, to, after.as_deref(), 3).unwrap();
+        found.extend(page.entries.iter().map(|(key, window)| shown(key[0], window)));
+        after = page.next;
+        if after.is_none() {
+            break;
+        }
+    }
+    assert_eq!(found, windows);
 }
 
 proptest! {
@@ -453,5 +492,62 @@ fn thinned(shape: Shape, grace: i64, every: bool, ops: &[Op]) {
             }
             Op::Prefetch => {}
         }
+    }
+}
+
+#[test]
+fn a_store_that_was_made_for_something_else_is_refused() {
+    let size = Shape::Hopping { size: UNIT, advance: UNIT };
+    let mut subject = Subject::new(spec(size, 0, Emit::Changes { every_update: true }));
+    subject.take(b'a', Some(1), 5);
+    subject.commit();
+    // When results come out, and for how long they are kept, is of no matter.
+    subject.spec =
+        Arc::new(Spec { retention: units(99), ..(*spec(size, UNIT, Emit::Final)).clone() });
+    subject.open();
+    subject.take(b'a', Some(1), 5);
+    let other = spec(Shape::Hopping { size: 2 * UNIT, advance: UNIT }, 0, Emit::Final);
+    let mut engine = Engine::new(0, &other);
+    let state = subject.task.as_mut().unwrap();
+    let refused = engine.next_close(state).unwrap_err().to_string();
+    for part in ["tumbling 10000 ms", "hopping 20000 ms by 10000 ms", "another name"] {
+        assert!(refused.contains(part), "{refused}");
+    }
+    assert!(engine.add(state, 0, b"a", Timestamp(1), &[Value::Int(1)]).is_err());
+}
+
+#[test]
+fn what_is_older_than_the_retention_goes() {
+    for shape in [
+        Shape::Hopping { size: 2 * UNIT, advance: UNIT },
+        Shape::Sliding { difference: UNIT },
+        Shape::Session { gap: UNIT },
+    ] {
+        let mut subject = Subject::new(spec(shape, 0, Emit::Final));
+        for at in 0..200 {
+            subject.take(b'a', Some(1), at * 3 * UNIT);
+        }
+        subject.commit();
+        let mut gone = 0;
+        loop {
+            let some = subject.engine.expire(subject.task.as_mut().unwrap(), 7).unwrap();
+            gone += some;
+            if some == 0 {
+                break;
+            }
+        }
+        assert!(gone >= 150, "{gone} of {shape:?}");
+        subject.commit();
+        let database = subject.database.as_ref().unwrap();
+        let live = &database.live("app", "s")[0];
+        let mut left = 0;
+        let count = |_: &[u8], _: Timestamp, _: &[u8]| {
+            left += 1;
+            Ok::<_, crate::store::Error>(true)
+        };
+        let from = [crate::store::tag::DATA];
+        let to = [crate::store::tag::DATA + 1];
+        Ordered::ordered_scan(&database.committed(live), 0, &from, &to, false, count).unwrap();
+        assert!(left < 50, "{left} of {shape:?}");
     }
 }

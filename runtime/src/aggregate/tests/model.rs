@@ -83,6 +83,12 @@ impl Model {
         (out, late)
     }
 
+    /// All windows, by end, start and key.
+    pub(super) fn windows(&self) -> impl Iterator<Item = Out> {
+        let windows = self.windows.iter();
+        windows.map(|((end, start, key), held)| (*key, *start, *end, held.at, Some(held.clone())))
+    }
+
     /// Results whose windows end at `until` or before.
     fn close(&mut self, until: i64, out: &mut Vec<Out>) {
         for ((end, start, key), held) in self.windows.range(..=(until, i64::MAX, u8::MAX)) {
