@@ -37,6 +37,8 @@ pub struct Change {
 pub(super) struct Core {
     pub(super) store: usize,
     pub(super) spec: Arc<Spec>,
+    /// Nobody wants results.
+    pub(super) is_mute: bool,
     /// The largest event time that came.
     pub(super) time: Latest<Timestamp>,
     /// Of `final` results: behind the last one that came out, in the order in which they do.
@@ -73,6 +75,7 @@ impl Core {
         Core {
             store,
             spec: spec.clone(),
+            is_mute: false,
             time: Latest::default(),
             sent: Latest::default(),
             updates: Vec::new(),
@@ -130,9 +133,14 @@ impl Core {
         std::mem::replace(&mut self.row, self.spec.compute.init())
     }
 
+    /// When results come out, where somebody wants them.
+    pub(super) fn emit(&self) -> Option<Emit> {
+        (!self.is_mute).then_some(self.spec.emit)
+    }
+
     /// Whether each update comes out.
     pub(super) fn tells_all(&self) -> bool {
-        self.spec.emit == Emit::Changes { every_update: true }
+        self.emit() == Some(Emit::Changes { every_update: true })
     }
 
     /// A result changed that is known by `of`. `from`, `is_fresh`: as in [`Mark`](super::marks::Mark).
@@ -144,9 +152,9 @@ impl Core {
         from: Timestamp,
         is_fresh: bool,
     ) -> Result<(), store::Error> {
-        match self.spec.emit {
-            Emit::Changes { .. } => self.marks.add(Some(row), of, from, is_fresh),
-            Emit::Every(_) => {
+        match self.emit() {
+            Some(Emit::Changes { .. }) => self.marks.add(Some(row), of, from, is_fresh),
+            Some(Emit::Every(_)) => {
                 let mut suffix = std::mem::take(&mut self.bytes);
                 layout::mark(of.key, of.start, of.end, &mut suffix);
                 if state.ordered_get(self.store, &suffix, |_, _| ())?.is_none() {
@@ -155,7 +163,7 @@ impl Core {
                 }
                 self.bytes = suffix;
             }
-            Emit::Final => {}
+            Some(Emit::Final) | None => {}
         }
         Ok(())
     }
@@ -167,8 +175,8 @@ impl Core {
         row: u32,
         of: &Of<'_>,
     ) -> Result<(), store::Error> {
-        match self.spec.emit {
-            Emit::Changes { .. } => match self.marks.get(of).map(|mark| mark.is_fresh) {
+        match self.emit() {
+            Some(Emit::Changes { .. }) => match self.marks.get(of).map(|mark| mark.is_fresh) {
                 Some(true) => {
                     if self.marks.remove(row, of) {
                         layout::mark(of.key, of.start, of.end, &mut self.bytes);
@@ -178,7 +186,7 @@ impl Core {
                 Some(false) => {}
                 None => self.marks.add(Some(row), of, of.start, false),
             },
-            Emit::Every(_) => {
+            Some(Emit::Every(_)) => {
                 let mut suffix = std::mem::take(&mut self.bytes);
                 layout::mark(of.key, of.start, of.end, &mut suffix);
                 let fresh = state.ordered_get(self.store, &suffix, |_, payload| payload == [1])?;
@@ -189,7 +197,7 @@ impl Core {
                 }
                 self.bytes = suffix;
             }
-            Emit::Final => {}
+            Some(Emit::Final) | None => {}
         }
         Ok(())
     }

@@ -112,7 +112,7 @@ impl Engine {
     /// # Errors
     /// What the disk says.
     pub fn next_close(&mut self, state: &TaskState) -> Result<Option<Timestamp>, store::Error> {
-        if self.core.spec.emit != Emit::Final || self.shape == Shape::Whole {
+        if self.core.emit() != Some(Emit::Final) || self.shape == Shape::Whole {
             return Ok(None);
         }
         if let Some(next) = self.core.next_close {
@@ -150,7 +150,7 @@ impl Engine {
         time: Timestamp,
         limit: usize,
     ) -> Result<Vec<Change>, store::Error> {
-        if self.core.spec.emit != Emit::Final || limit == 0 {
+        if self.core.emit() != Some(Emit::Final) || limit == 0 {
             return Ok(Vec::new());
         }
         self.ready(state)?;
@@ -197,7 +197,7 @@ impl Engine {
         state: &TaskState,
         limit: usize,
     ) -> Result<Vec<Waiting>, store::Error> {
-        if !matches!(self.core.spec.emit, Emit::Changes { every_update: false }) {
+        if self.core.emit() != Some(Emit::Changes { every_update: false }) {
             return Ok(Vec::new());
         }
         self.ready(state)?;
@@ -227,7 +227,7 @@ impl Engine {
         now: Timestamp,
         limit: usize,
     ) -> Result<Vec<Waiting>, store::Error> {
-        let Emit::Every(pause) = self.core.spec.emit else { return Ok(Vec::new()) };
+        let Some(Emit::Every(pause)) = self.core.emit() else { return Ok(Vec::new()) };
         self.ready(state)?;
         let round = &mut self.core.round;
         if round.time.is_none() {
@@ -269,7 +269,7 @@ impl Engine {
     /// # Errors
     /// What the disk says.
     pub fn next_pause(&mut self, state: &TaskState) -> Result<Option<Timestamp>, store::Error> {
-        let Emit::Every(pause) = self.core.spec.emit else { return Ok(None) };
+        let Some(Emit::Every(pause)) = self.core.emit() else { return Ok(None) };
         self.ready(state)?;
         let round = &self.core.round;
         if round.time.is_some() {
@@ -414,7 +414,7 @@ impl Engine {
 
     /// What became of a record: whether results that are closed come out behind it.
     pub fn closes(&self, added: Added) -> bool {
-        added.closes() && self.core.spec.emit == Emit::Final
+        added.closes() && self.core.emit() == Some(Emit::Final)
     }
 }
 

@@ -124,6 +124,11 @@ impl Engine {
         &self.core.spec
     }
 
+    /// Whether nobody wants results: none come out then, and what would be late or closed is as ever.
+    pub fn mute(&mut self, is_mute: bool) {
+        self.core.is_mute = is_mute;
+    }
+
     /// Its time: the largest event time that came.
     pub fn time(&self) -> Option<Timestamp> {
         self.core.time.get().copied()
@@ -361,10 +366,10 @@ impl Engine {
     /// What the disk says.
     pub fn expire(&mut self, state: &mut TaskState, budget: usize) -> Result<usize, store::Error> {
         let core = &self.core;
-        let time = match core.spec.emit {
+        let time = match core.emit() {
             // What still has to come out is there until it has.
-            Emit::Changes { .. } if !core.marks.is_empty() => None,
-            Emit::Every(_) if core.has_marks(state)? => core.cleared,
+            Some(Emit::Changes { .. }) if !core.marks.is_empty() => None,
+            Some(Emit::Every(_)) if core.has_marks(state)? => core.cleared,
             _ => core.time.get().copied(),
         };
         let Some(time) = time else { return Ok(0) };

@@ -438,8 +438,8 @@ impl Panes {
         budget: usize,
     ) -> Result<usize, store::Error> {
         let sent = core.sent.get().and_then(|sent| split_cursor(sent)).map(|(window, _)| window);
-        let behind = match core.spec.emit {
-            super::Emit::Final => behind.min(sent.unwrap_or(i64::MIN)),
+        let behind = match core.emit() {
+            Some(super::Emit::Final) => behind.min(sent.unwrap_or(i64::MIN)),
             _ => behind,
         };
         let mut before = Vec::new();

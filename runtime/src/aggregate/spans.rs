@@ -185,8 +185,8 @@ impl Spans {
         budget: usize,
     ) -> Result<usize, store::Error> {
         let sent = core.sent.get().and_then(|sent| layout::time(sent)).map(|(end, _)| end.millis());
-        let behind = match core.spec.emit {
-            super::Emit::Final => behind.min(sent.unwrap_or(i64::MIN / 2)),
+        let behind = match core.emit() {
+            Some(super::Emit::Final) => behind.min(sent.unwrap_or(i64::MIN / 2)),
             _ => behind,
         };
         let mut gone = 0;

@@ -74,7 +74,7 @@ pub fn host(node: &Node, part: &SubTopology) -> Box<dyn Host> {
         Work::Rekey(rekey) => Box::new(Rekey::new(rekey)),
         Work::Filter(filter) => Box::new(Passing::new(filter)),
         Work::Project(project) => Box::new(Project::new(project)),
-        Work::Aggregate(aggregate) => Box::new(Aggregate::new(aggregate, part)),
+        Work::Aggregate(aggregate) => Box::new(Aggregate::new(aggregate, &node.outputs, part)),
     }
 }
 

@@ -23,7 +23,7 @@ use crate::{
     guest::Scope,
     record::Timestamp,
     store::{self, NodeProgress, TaskState},
-    topology::{AggregateNode, Feed, SubTopology},
+    topology::{AggregateNode, Feed, Output, SubTopology},
 };
 use writer::Writer;
 
@@ -41,20 +41,26 @@ pub struct Aggregate {
     feed: Option<Feed>,
     spec: Arc<Spec>,
     writer: Writer,
+    /// Results go nowhere.
+    is_mute: bool,
     arguments: Vec<Value>,
 }
 
 impl Aggregate {
-    /// The node at work in a task.
+    /// The node at work in a task; `outputs` are the node's.
     ///
     /// # Panics
     /// Where its store is no aggregate of the sub-topology.
-    pub fn new(node: &AggregateNode, part: &SubTopology) -> Aggregate {
+    pub fn new(node: &AggregateNode, outputs: &[Output], part: &SubTopology) -> Aggregate {
+        let results = outputs.get(usize::from(RESULTS));
+        let is_wanted =
+            results.is_some_and(|output| output.topic.is_some() || !output.edges.is_empty());
         let spec = part.aggregates.get(&node.store).expect("it is built so").clone();
         Aggregate {
             store: node.store,
             feed: node.feed.clone(),
             writer: Writer::new(&spec, node.value),
+            is_mute: !is_wanted,
             spec,
             arguments: Vec::new(),
         }
@@ -229,6 +235,7 @@ impl Failed {
 impl Host for Aggregate {
     fn begin(&mut self, now: Timestamp, scope: &mut Scope) {
         if let Some((engine, _)) = scope.engine(self.store) {
+            engine.mute(self.is_mute);
             engine.tick(now);
         }
     }

@@ -58,6 +58,7 @@ impl Rig {
             store: 0,
             feed: Some(feed),
             writer: Writer::new(&spec, value),
+            is_mute: false,
             spec: spec.clone(),
             arguments: Vec::new(),
         };
@@ -378,5 +379,21 @@ fn what_functions_fed_comes_out_row_by_row() {
             })
             .unwrap();
         assert_eq!(out, expected);
+    }
+}
+
+#[test]
+fn what_nobody_wants_is_only_kept() {
+    for emit in
+        [EACH, Emit::Changes { every_update: false }, Emit::Final, Emit::Every(Duration::ZERO)]
+    {
+        let mut rig = Rig::new(spec(tumbling(), emit));
+        rig.aggregate.is_mute = true;
+        assert_eq!(rig.drive(&["a=1@3", "a=2@15", "a=4@2"]), ["late a@2"]);
+        for ask in [Ask::Changed, Ask::Closed(Timestamp(99)), Ask::Paused(Timestamp(99))] {
+            assert_eq!(rig.fire(ask), [""; 0]);
+        }
+        let (engine, state) = rig.scope.engine(0).unwrap();
+        assert_eq!(engine.read(state, b"a", Timestamp(0), Timestamp(99)).unwrap().len(), 2);
     }
 }
