@@ -401,6 +401,140 @@ impl Served {
     }
 }
 
+const COUNTING: &str = r#"
+    app = "counting"
+    [stores.per_minute]
+    from = "sales"
+    window = { tumbling = "60s" }
+    grace = "1m"
+    compute = { n = "count()", cents = "sum(cents)" }
+    [stores.ever]
+    from = "sales"
+    compute = ["count"]
+"#;
+
+#[test]
+fn windows_are_checked_in_cases() {
+    let cases = r#"
+case a minute is a window, and without windows there is one count
+in    sales 10:00:00 ann {"cents":300}
+in    sales 10:00:59.999 ann {"cents":200}
+in    sales 10:01:00 ann {"cents":1}
+in    sales bob {"cents":7}
+state per_minute ann [10:00:00,10:01:00) {"n":2,"cents":500}
+state per_minute ann [2026-01-01T10:01:00Z,2026-01-01T10:02:00Z) {"n":1,"cents":1}
+state per_minute bob [10:00:00,10:01:00) null
+state ever ann {"count":3}
+restart
+state per_minute ann [10:00:00,10:01:00) {"n":2,"cents":500}
+state ever bob {"count":1}
+"#;
+    assert_eq!(wrong(COUNTING, cases), "");
+    let cases = r#"
+case a
+in    sales 10:00:00 ann {"cents":300}
+state per_minute ann {"n":1}
+case b
+in    sales 10:00:00 ann {"cents":300}
+state ever ann [10:00:00,10:01:00) {"count":1}
+case c
+in    sales 10:00:00 ann {"cents":300}
+state per_minute ann [10:00:00,10:01:00) {"n":2}
+"#;
+    insta::assert_snapshot!(wrong(COUNTING, cases), @r#"
+    t.case:3
+         in  sales 10:00:00 ann {"cents":300}
+       ! `per_minute` has windows: say which in brackets, as [10:00:00,10:01:00)
+    t.case:6
+         in  sales 10:00:00 ann {"cents":300}
+       ! `ever` has no windows: leave it out
+    t.case:10
+         in  sales 10:00:00 ann {"cents":300}
+       - state per_minute ann [10:00:00,10:01:00) {"n":2}
+       + state per_minute ann [10:00:00,10:01:00) {"n":1,"cents":300}
+    "#);
+}
+
+#[test]
+fn windows_are_read_over_http() {
+    let served = Served::start(COUNTING, &["sales"], 2);
+    let minute = 1_767_261_600_000_i64;
+    let sale = |key: &str, after: i64, cents: i64| {
+        let value = format!(r#"{{"cents":{cents}}}"#);
+        let record = Append {
+            partition: None,
+            key: Some(key.as_bytes()),
+            value: Some(value.as_bytes()),
+            headers: Headers::EMPTY,
+            timestamp: Some(Timestamp(minute + after)),
+        };
+        served.log.append("sales", &record).unwrap();
+    };
+    for (after, cents) in [(0, 300), (59_000, 200), (60_000, 1), (180_000, 4)] {
+        sale("ann", after, cents);
+    }
+    let window = |index: i64, at: i64, n: i64, cents: i64| {
+        let start = minute + index * 60_000;
+        json!({ "start": start, "end": start + 60_000, "partition": 0, "timestamp": minute + at,
+            "value": { "n": n, "cents": cents } })
+    };
+    let all = [window(0, 59_000, 2, 500), window(1, 60_000, 1, 1), window(3, 180_000, 1, 4)];
+    let is_there = |page: &Result<Value, String>| {
+        page.as_ref().is_ok_and(|page| page["entries"].as_array().is_some_and(|it| it.len() == 3))
+    };
+    let page = served.wait("stores/per_minute/keys/ann", is_there).unwrap();
+    let partition = page["partition"].as_i64().unwrap();
+    let all = all.map(|mut window| {
+        window["partition"] = partition.into();
+        window
+    });
+    assert_eq!(page, json!({ "key": "ann", "partition": partition, "entries": all }));
+    let get = |path: &str| served.get(path).unwrap();
+    let entries = "stores/per_minute/keys/ann/entries";
+    assert_eq!(get(entries), json!({ "entries": all }));
+    let from = "from=2026-01-01T10:01:00Z";
+    assert_eq!(get(&format!("{entries}?{from}")), json!({ "entries": all[1..] }));
+    let to = minute + 180_000;
+    assert_eq!(get(&format!("{entries}?{from}&to={to}")), json!({ "entries": all[1..2] }));
+    let first = get(&format!("{entries}?limit=2"));
+    assert_eq!(first["entries"], json!(all[..2]));
+    let next = first["next"].as_str().unwrap();
+    assert_eq!(get(&format!("{entries}?limit=2&cursor={next}")), json!({ "entries": all[2..] }));
+
+    let keyed = |mut window: Value| {
+        window["key"] = "ann".into();
+        window
+    };
+    let keyed = all.map(keyed);
+    assert_eq!(get("stores/per_minute/keys"), json!({ "entries": keyed }));
+    let mut paged = Vec::new();
+    let mut path = "stores/per_minute/keys?limit=1".to_owned();
+    loop {
+        let page = get(&path);
+        paged.extend(page["entries"].as_array().unwrap().clone());
+        let Some(next) = page["next"].as_str() else { break };
+        path = format!("stores/per_minute/keys?limit=1&cursor={next}");
+    }
+    assert_eq!(paged, keyed);
+
+    let ever = json!({ "key": "ann", "partition": partition, "timestamp": minute + 180_000,
+        "value": { "count": 4 } });
+    assert_eq!(get("stores/ever/keys/ann"), ever);
+    assert_eq!(get("stores/ever/keys"), json!({ "entries": [ever] }));
+    let refused = [
+        "stores/per_minute/keys/bob",
+        "stores/per_minute/keys?from=noon",
+        "stores/per_minute/keys?prefix=a",
+    ]
+    .map(|path| served.get(path).unwrap_err());
+    insta::assert_snapshot!(refused.join("\n"), @r#"
+    404 `per_minute` has nothing under "bob"
+    400 from=noon: expected a time, as 2026-01-02T10:00:00Z or in milliseconds since 1970
+    400 unknown parameter `prefix`; known here: limit, from, to, cursor, and key alone
+    "#);
+    served.stop();
+}
+
 #[test]
 fn committed_state_is_read_over_http() {
     let served = Served::start(&lasting(), TOPICS, 1);

@@ -1,4 +1,7 @@
 //! What aggregate stores hold: windows of keys, with what they have come to.
+//!
+//! A window is there as long as its retention says, by the store's own time. That goes on with records and with results that
+//! come out by the clock, so where nothing comes any more a window whose retention is over can be read until something does.
 
 use std::sync::Arc;
 
