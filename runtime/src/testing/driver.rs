@@ -247,6 +247,11 @@ impl TaskDriver {
         Stores::new(&self.settings.database, &self.code.topology, topics, &self.board)
     }
 
+    /// Whether a topic is the app's own, through which records go on under another key.
+    fn is_internal(&self, topic: &str) -> bool {
+        self.code.topology.repartitions.iter().any(|repartition| *repartition.topic == *topic)
+    }
+
     /// The wall clock.
     pub fn now(&self) -> Timestamp {
         self.clock.now()
@@ -342,9 +347,9 @@ impl TaskDriver {
         let mut effects = self.effects.0.lock().unwrap_or_else(PoisonError::into_inner);
         let mut effects = std::mem::take(&mut *effects);
         if !self.shows_internal {
-            let internal = &self.code.topology.repartitions;
-            effects.retain(|effect| {
-                !matches!(effect, Effect::Out { topic, .. } if internal.iter().any(|it| *it.topic == **topic))
+            effects.retain(|effect| match effect {
+                Effect::Out { topic, .. } => !self.is_internal(topic),
+                _ => true,
             });
         }
         Ok(effects)

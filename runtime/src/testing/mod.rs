@@ -4,6 +4,8 @@ pub mod case;
 mod driver;
 mod effect;
 mod initial;
+#[cfg(test)]
+mod tests;
 
 pub use driver::{DriveError, DriverSettings, TaskDriver};
 pub use effect::{Effect, Header, Stimulus};
