@@ -13,7 +13,7 @@ use crate::{
     manifest::{Input, JoinSettings, RekeySettings, StoreSettings, TimestampFrom, code_name},
     topology::{
         Aggregate, Builder, Comparison, EventTime, Expr, Format, Function, Join, KeyFrom, Lookup,
-        OnFailure, Rekey, Source, Stream, Table,
+        OnFailure, Rekey, Side, Source, Stream, Table,
     },
 };
 
@@ -181,52 +181,34 @@ impl Graph<'_, '_> {
     }
 
     fn joined(&mut self, settings: &JoinSettings) -> Option<Join> {
-        let JoinSettings { name, left, right, kind, within, grace, idle, key } = settings;
-        match (left, right) {
-            (Input::Table(left), Input::Table(right)) => {
-                Some(Join::tables(name, self.table(left)?, self.table(right)?, *kind))
-            }
-            (Input::Table(table), other) => {
-                let (left, right) = (self.table(table)?, self.input(other)?);
-                Some(Join::tables(name, left, right, *kind))
-            }
-            (other, Input::Table(table)) if self.is_rows(other) => {
-                let (left, right) = (self.input(other)?, self.table(table)?);
-                Some(Join::tables(name, left, right, *kind))
-            }
-            (stream, Input::Table(table)) => {
-                let right = self.table(table)?;
-                if !self.binder.manifest.tables.get(table)?.broadcast {
-                    return Some(Join::table(name, self.input(stream)?, right, *kind));
-                }
-                let left = match key {
-                    Some(KeyFrom::Column { .. }) => self.fields(stream)?,
-                    _ => self.input(stream)?,
-                };
-                let key = key.clone().unwrap_or(KeyFrom::Key);
-                Some(Join::broadcast(name, left, right, *kind, key))
-            }
-            (one, other) if within.is_none() => {
-                let (left, right) = (self.input(one)?, self.input(other)?);
-                Some(Join::tables(name, left, right, *kind))
-            }
-            (left, right) => {
-                let (left, right) = (self.input(left)?, self.input(right)?);
-                let (before, after) = (*within)?;
-                let join = Join::streams(name, left, right, *kind, before, after);
-                Some(join.grace(*grace).idle(*idle))
-            }
+        let JoinSettings { name, left, right, kind, tables, within, grace, idle, key } = settings;
+        if *tables {
+            let (left, right) = (self.side(left)?, self.side(right)?);
+            return Some(Join::tables(name, left, right, *kind));
         }
+        let Input::Table(table) = right else {
+            let (left, right) = (self.input(left)?, self.input(right)?);
+            let (before, after) = (*within)?;
+            let join = Join::streams(name, left, right, *kind, before, after);
+            return Some(join.grace(*grace).idle(*idle));
+        };
+        let right = self.table(table)?;
+        if !self.binder.manifest.tables.get(table)?.broadcast {
+            return Some(Join::table(name, self.input(left)?, right, *kind));
+        }
+        let left = match key {
+            Some(KeyFrom::Column { .. }) => self.fields(left)?,
+            _ => self.input(left)?,
+        };
+        let key = key.clone().unwrap_or(KeyFrom::Key);
+        Some(Join::broadcast(name, left, right, *kind, key))
     }
 
-    /// Whether an input is the join of two tables, whose rows are a table again.
-    fn is_rows(&self, input: &Input) -> bool {
-        let Input::Join(name) = input else { return false };
-        let join = self.binder.manifest.joins.get(name);
-        join.is_some_and(|join| {
-            let table = |input: &Input| matches!(input, Input::Table(_)) || self.is_rows(input);
-            table(&join.left) && table(&join.right)
-        })
+    fn side(&mut self, input: &Input) -> Option<Side> {
+        match input {
+            Input::Table(table) => self.table(table).map(Side::Table),
+            other => self.input(other).map(Side::Stream),
+        }
     }
 
     fn rekey(&mut self, name: &str) -> Option<Stream> {

@@ -1,6 +1,9 @@
 //! `[joins.NAME]` and `[rekey.NAME]`: inputs that are made of others.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use super::{
     Input, JoinSettings, RekeySettings, TableSettings,
@@ -22,9 +25,10 @@ pub(super) fn joins(
     let sides =
         |(name, field): &(String, Field<'_>)| Some((code_name(name), sides(field, declared)?));
     let read: BTreeMap<String, (Input, Input)> = items.iter().filter_map(sides).collect();
+    let rows = joins_of_tables(&read);
     let joins = items.iter().filter_map(|(name, field)| {
         let sides = read.get(&code_name(name));
-        let pair = sides.map(|(left, right)| Pair::of(left, right, &read, tables));
+        let pair = sides.map(|(left, right)| Pair::of(left, right, &rows, tables));
         let join = join(name, field, declared, pair)?;
         Some((code_name(name), join))
     });
@@ -59,10 +63,10 @@ impl Pair {
     fn of(
         left: &Input,
         right: &Input,
-        joins: &BTreeMap<String, (Input, Input)>,
+        rows: &BTreeSet<&str>,
         tables: &BTreeMap<String, TableSettings>,
     ) -> Pair {
-        match (is_rows(left, joins, 0), is_rows(right, joins, 0), right) {
+        match (is_rows(left, rows), is_rows(right, rows), right) {
             (true, true, _) => Pair::Tables,
             (true, false, _) => Pair::Turned,
             (false, true, Input::Table(table))
@@ -76,15 +80,28 @@ impl Pair {
     }
 }
 
-/// Whether it is a table: declared, or the join of two.
-fn is_rows(input: &Input, joins: &BTreeMap<String, (Input, Input)>, depth: usize) -> bool {
+/// Whether it is a table: declared, or a join of two.
+fn is_rows(input: &Input, rows: &BTreeSet<&str>) -> bool {
     match input {
         Input::Table(_) => true,
-        // What goes round is refused elsewhere.
-        Input::Join(name) if depth < joins.len() => joins.get(name).is_some_and(|(left, right)| {
-            is_rows(left, joins, depth + 1) && is_rows(right, joins, depth + 1)
-        }),
+        Input::Join(name) => rows.contains(name.as_str()),
         _ => false,
+    }
+}
+
+/// The joins whose sides are both tables.
+fn joins_of_tables(joins: &BTreeMap<String, (Input, Input)>) -> BTreeSet<&str> {
+    let mut rows = BTreeSet::new();
+    loop {
+        let known = rows.len();
+        for (name, (left, right)) in joins {
+            if is_rows(left, &rows) && is_rows(right, &rows) {
+                rows.insert(name.as_str());
+            }
+        }
+        if rows.len() == known {
+            return rows;
+        }
     }
 }
 
@@ -110,6 +127,12 @@ fn join(
         return right?.1.wrong(
             "a table on the left side is joined with a table",
             "put the stream on the left side and the table on the right one",
+        );
+    }
+    if let (Pair::Table, Some((Input::Join(_), field))) = (pair, &right) {
+        return field.wrong(
+            "the join of two tables keeps no rows that could be looked up",
+            "write it to a compacted topic in a function, and declare that under [tables.NAME]",
         );
     }
     let (kind, kind_field) = kind?;
@@ -164,6 +187,7 @@ fn join(
         left: left?,
         right: right?.0,
         kind,
+        tables: pair == Pair::Tables,
         within: within?,
         grace: grace?,
         idle: idle?,

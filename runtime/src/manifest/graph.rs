@@ -23,8 +23,10 @@ pub(super) struct Step<'a> {
 /// Reports each step that gets its own output back, over topics or directly.
 pub(super) fn refuse_cycles(steps: &[Step<'_>], report: &Report) {
     let mut reported = BTreeSet::new();
+    let behind = |from: &Step<'_>| (0..steps.len()).filter(|to| feeds(from, &steps[*to])).collect();
+    let behind: Vec<Vec<usize>> = steps.iter().map(behind).collect();
     for (start, step) in steps.iter().enumerate() {
-        let Some(cycle) = way_back(steps, start) else { continue };
+        let Some(cycle) = way_back(&behind, start) else { continue };
         if reported.insert(cycle.iter().copied().collect::<BTreeSet<usize>>()) {
             let names: Vec<&str> = cycle.iter().map(|at| steps[*at].name).collect();
             let found = format!("found a cycle: {} → {}", names.join(" → "), step.name);
@@ -36,11 +38,11 @@ pub(super) fn refuse_cycles(steps: &[Step<'_>], report: &Report) {
 }
 
 /// The steps on a way from `start` back to it, `start` first.
-fn way_back(steps: &[Step<'_>], start: usize) -> Option<Vec<usize>> {
+fn way_back(behind: &[Vec<usize>], start: usize) -> Option<Vec<usize>> {
     let mut came_from: BTreeMap<usize, usize> = BTreeMap::new();
     let mut queue = vec![start];
     while let Some(here) = queue.pop() {
-        for next in (0..steps.len()).filter(|next| feeds(&steps[here], &steps[*next])) {
+        for &next in &behind[here] {
             if next == start {
                 let mut way = vec![here];
                 while let Some(before) =

@@ -220,6 +220,8 @@ pub struct JoinSettings {
     pub right: Input,
     /// Which rows come out where one side is missing.
     pub kind: JoinKind,
+    /// Whether both sides are tables, or joins of such.
+    pub tables: bool,
     /// How long before and after a record of the left side one of the right side may be; of two streams only.
     pub within: Option<(Duration, Duration)>,
     /// How long after its end a window takes records that come late.

@@ -670,6 +670,7 @@ fn says_what_is_wrong_with_joins_and_rekeys() {
         "[tables.t]\ntopic = \"t\"\n[joins.j]\nleft = \"t\"\nright = \"b\"\nkind = \"left\"",
         "[tables.t]\ntopic = \"t\"\n[joins.j]\nleft = \"a\"\nright = \"t\"\nkind = \"full\"\nwithin = \"1s\"\nkey = \"json:id\"",
         "[tables.t]\ntopic = \"t\"\nbroadcast = true\n[joins.j]\nleft = \"a\"\nright = \"t\"\nkind = \"left\"\nkey = \"id\"",
+        "[tables.t]\ntopic = \"t\"\n[tables.u]\ntopic = \"u\"\n[joins.i]\nleft = \"t\"\nright = \"u\"\nkind = \"full\"\n[joins.j]\nleft = \"a\"\nright = \"i\"\nkind = \"left\"",
         "[joins.j]\n[rekey.j]\n[stores.j]",
         "[stores.s]\n[joins.j]\nleft = \"s\"\nright = \"b c\"\nkind = \"inner\"\nwithin = \"1s\"",
     ]), @r#"
@@ -689,6 +690,8 @@ fn says_what_is_wrong_with_joins_and_rekeys() {
     app/tidemill.toml:12: joins.j.key: the right side is not a broadcast table; others are joined by the record's key: leave it out, use [rekey.NAME], or declare the table with broadcast = true
     --
     app/tidemill.toml:12: joins.j.key: found the text "id"; expected "json:FIELD" or "header:NAME"
+    --
+    app/tidemill.toml:15: joins.j.right: the join of two tables keeps no rows that could be looked up; write it to a compacted topic in a function, and declare that under [tables.NAME]
     --
     app/tidemill.toml:5: joins.j: there is a store "j" already; tables, joins, rekeys and stores share their names, in which `-` and `_` are the same letter: choose another one
     app/tidemill.toml:6: rekey.j: there is a store "j" already; tables, joins, rekeys and stores share their names, in which `-` and `_` are the same letter: choose another one
@@ -792,6 +795,7 @@ fn what_the_host_computes_has_defaults() {
                 output: "out",
             },
             kind: Full,
+            tables: false,
             within: Some(
                 (
                     600s,
@@ -813,6 +817,7 @@ fn what_the_host_computes_has_defaults() {
                 "users",
             ),
             kind: Left,
+            tables: false,
             within: None,
             grace: 0ns,
             idle: None,

@@ -309,6 +309,14 @@ impl Layout {
         }
     }
 
+    /// How many values it is made of.
+    pub(super) fn sides(&self) -> usize {
+        match self {
+            Layout::One(_) => 1,
+            Layout::Sides(left, right) => left.sides() + right.sides(),
+        }
+    }
+
     /// Reads columns: see [`Format::columns`].
     ///
     /// # Errors

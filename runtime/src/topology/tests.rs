@@ -261,3 +261,14 @@ fn topics_of_the_app_are_nobody_elses_and_nothing_runs_in_circles() {
     filter copied.inputs: found a cycle: copied → copied; records would go round without end: take one of these inputs away
     ");
 }
+
+#[test]
+fn rows_of_joins_of_joins_do_not_grow_without_end() {
+    let mut app = Builder::new("trial");
+    let mut table = Side::Table(app.table(Table::new("t", "t")));
+    for level in 0..7 {
+        let rows = app.join(Join::tables(&format!("j{level}"), table, table, JoinKind::Inner));
+        table = Side::Stream(rows);
+    }
+    assert_snapshot!(problems(app), @"join j6: its rows would be of more than 64 sides; project what is wanted of the joins before it");
+}

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use tidemill_aggregates::Type;
 
 use super::{
-    Builder, Element, Flow, FlowShape, Problem, What, cut,
+    Builder, Element, Flow, FlowShape, Problem, SIDES_MAX, What, cut,
     names::{code, is_topic},
     steps::{Aggregate, Function, Join, Joined, Projection, Rekey, Side, Source, Step, Stream},
     store_kind,
@@ -282,6 +282,10 @@ impl<'b> Check<'b> {
 
     fn join(&mut self, element: &Element, join: &Join) {
         let step = &element.step;
+        if self.builder.flow(element.flows[0]).value == Some(Layout::One(Format::Joined)) {
+            let found = format!("its rows would be of more than {SIDES_MAX} sides");
+            self.at(step, "", found, "project what is wanted of the joins before it");
+        }
         let outer_right = matches!(join.kind, JoinKind::Right | JoinKind::Full);
         match (&join.joined, join.left, join.right) {
             (Joined::Table | Joined::Broadcast(_), Side::Stream(left), Side::Table(right)) => {
@@ -555,8 +559,10 @@ impl<'b> Check<'b> {
     /// No record comes back to a step that it went through, over topics.
     fn cycles(&mut self) {
         let mut reported: BTreeSet<BTreeSet<usize>> = BTreeSet::new();
-        for start in 0..self.builder.elements.len() {
-            let Some(way) = self.way_back(start) else { continue };
+        let behind: Vec<Vec<usize>> =
+            (0..self.builder.elements.len()).map(|at| self.behind(at)).collect();
+        for start in 0..behind.len() {
+            let Some(way) = way_back(&behind, start) else { continue };
             if !reported.insert(way.iter().copied().collect()) {
                 continue;
             }
@@ -604,30 +610,31 @@ impl<'b> Check<'b> {
         });
         next.map(|(at, _)| at).collect()
     }
+}
 
-    fn way_back(&self, start: usize) -> Option<Vec<usize>> {
-        let mut from: BTreeMap<usize, usize> = BTreeMap::new();
-        let mut queue = vec![start];
-        while let Some(here) = queue.pop() {
-            for next in self.behind(here) {
-                if next == start {
-                    let mut way = vec![here];
-                    while let Some(before) =
-                        way.last().filter(|last| **last != start).and_then(|last| from.get(last))
-                    {
-                        way.push(*before);
-                    }
-                    way.reverse();
-                    return Some(way);
+/// The steps on a way from `start` back to it, `start` first.
+fn way_back(behind: &[Vec<usize>], start: usize) -> Option<Vec<usize>> {
+    let mut from: BTreeMap<usize, usize> = BTreeMap::new();
+    let mut queue = vec![start];
+    while let Some(here) = queue.pop() {
+        for &next in &behind[here] {
+            if next == start {
+                let mut way = vec![here];
+                while let Some(before) =
+                    way.last().filter(|last| **last != start).and_then(|last| from.get(last))
+                {
+                    way.push(*before);
                 }
-                if let std::collections::btree_map::Entry::Vacant(entry) = from.entry(next) {
-                    entry.insert(here);
-                    queue.push(next);
-                }
+                way.reverse();
+                return Some(way);
+            }
+            if let std::collections::btree_map::Entry::Vacant(entry) = from.entry(next) {
+                entry.insert(here);
+                queue.push(next);
             }
         }
-        None
     }
+    None
 }
 
 /// The kinds of join whose rows a shape can hold.

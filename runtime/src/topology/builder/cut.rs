@@ -463,29 +463,44 @@ fn topic(topics: &mut Vec<Arc<str>>, name: &str) -> usize {
 
 /// Steps that feed others first, else by name.
 fn in_order(builder: &Builder, group: &[usize]) -> Vec<usize> {
-    let mut waiting: Vec<usize> = group
+    let works = |at: &&usize| !matches!(builder.elements[**at].step, Step::Source(_));
+    let mut steps: Vec<usize> = group.iter().filter(works).copied().collect();
+    steps.sort_by_key(|at| builder.elements[*at].step.name());
+    let mut feeders: Vec<BTreeSet<usize>> = steps
         .iter()
-        .copied()
-        .filter(|at| !matches!(builder.elements[*at].step, Step::Source(_)))
+        .map(|to| {
+            let inputs = builder.elements[*to].inputs.iter();
+            inputs.map(|(_, stream)| builder.flow(*stream).element).collect()
+        })
         .collect();
-    waiting.sort_by_key(|at| builder.elements[*at].step.name());
-    let feeds = |from: usize, to: usize| {
-        let element = &builder.elements[to];
-        let by_stream =
-            element.inputs.iter().any(|(_, stream)| builder.flow(*stream).element == from);
-        by_stream
-            || match (&builder.elements[from].step, &element.step) {
-                (step @ Step::Function(_), Step::Aggregate(aggregate)) => {
-                    written(step).contains(&names::code(&aggregate.name))
-                }
-                _ => false,
+    for from in &steps {
+        let step = &builder.elements[*from].step;
+        if !matches!(step, Step::Function(_)) {
+            continue;
+        }
+        let stores = written(step);
+        for (to, feeders) in steps.iter().zip(&mut feeders) {
+            if let Step::Aggregate(aggregate) = &builder.elements[*to].step
+                && stores.contains(&names::code(&aggregate.name))
+            {
+                feeders.insert(*from);
             }
-    };
-    let mut ordered = Vec::new();
-    while !waiting.is_empty() {
-        let ready = waiting.iter().position(|to| !waiting.iter().any(|from| feeds(*from, *to)));
+        }
+    }
+    for feeders in &mut feeders {
+        feeders.retain(|at| !matches!(builder.elements[*at].step, Step::Source(_)));
+    }
+    let (mut ordered, mut done) = (Vec::new(), BTreeSet::new());
+    while ordered.len() < steps.len() {
+        let waits = |at: &usize| !done.contains(at);
+        let ready = steps
+            .iter()
+            .zip(&feeders)
+            .find(|(at, feeders)| waits(at) && !feeders.iter().any(waits));
         // A checked graph has no cycles, so one is always ready.
-        ordered.push(waiting.remove(ready.unwrap_or(0)));
+        let Some((ready, _)) = ready else { break };
+        ordered.push(*ready);
+        done.insert(*ready);
     }
     ordered
 }

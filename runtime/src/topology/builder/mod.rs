@@ -96,6 +96,9 @@ enum FlowShape {
     Windowed,
 }
 
+/// A row of a join of joins of … has so many sides at most.
+const SIDES_MAX: usize = 64;
+
 /// What a problem is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 #[expect(missing_docs, reason = "the names say it")]
@@ -258,12 +261,18 @@ impl Builder {
             Side::Table(table) => self.tables[table.0].value.map(Layout::One),
         };
         // What is not known is bytes: only who reads columns needs more.
-        let layout = |side| Box::new(layout(side).unwrap_or(Layout::One(Format::Bytes)));
+        let layout = |side| layout(side).unwrap_or(Layout::One(Format::Bytes));
+        let (left, right) = (layout(join.left), layout(join.right));
+        let value = match left.sides() + right.sides() <= SIDES_MAX {
+            true => Layout::Sides(Box::new(left), Box::new(right)),
+            // Refused when all is checked.
+            false => Layout::One(Format::Joined),
+        };
         let key = sides.iter().flatten().next().map(|stream| self.flow(*stream));
         let flow = Flow {
             element: 0,
             key: key.and_then(|flow| flow.key),
-            value: Some(Layout::Sides(layout(join.left), layout(join.right))),
+            value: Some(value),
             columns: None,
             shape: FlowShape::Joined(join.kind),
             // Only rows of a table that is everywhere can be joined with what lies anywhere.
