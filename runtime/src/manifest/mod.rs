@@ -4,6 +4,31 @@
 //! wrong is gathered and told at once, each with file, line, key, what was found and what would be right. A
 //! `Manifest` that exists is right in itself; whether its topics exist and whether its functions declare what it
 //! names is for others to check. Reads the file and the secrets it names, and touches nothing else.
+//!
+//! # What stands between topics and functions
+//! Tables, joins, rekeys and stores share one namespace, in which `-` and `_` are the same letter, and win over topics;
+//! `topic:users` is the topic of that name. An input is a topic, `function.output`, a join, a rekey, or a store that the
+//! host computes.
+//!
+//! | section | key | |
+//! |---|---|---|
+//! | `[topics.X]` | `late` | where records go that come too late for a window; nowhere |
+//! | | `key-format`, `format` | how keys and values are written: `json`, `string`, `bytes`, `long`, `double`; values of which the host reads fields are JSON where it is not said |
+//! | `[rekey.X]` | `input` | what is sent on |
+//! | | `by` | `json:FIELD` or `header:NAME`; not said: the key that a function's output gave it |
+//! | | `topic`, `partitions` | `<app>.X.repartition`, with as many partitions as what it is joined with, else as its input |
+//! | `[joins.X]` | `left`, `right` | inputs or tables; a table and a stream: the table is the right side |
+//! | | `kind` | `inner`, `left`; of two streams or two tables also `right`, `full` |
+//! | | `within` | of two streams: `"10m"`, or `{ before = "0s", after = "10m" }` |
+//! | | `grace`, `idle` | of two streams: 0, and `"30s"` where rows wait for a match; `"off"` |
+//! | | `key` | of a broadcast table: where the key of its row is, as `by`; the record's |
+//! | `[stores.X]` | `compute` | `{ n = "count()", cents = "sum(cents)" }`; `["count"]` is short for `{ count = "count()" }` |
+//! | | `from`, `where` | what feeds it, and with which fields; not said: functions do |
+//! | | `window` | `{ tumbling = "60s" }`, `{ hopping = "60s", advance = "1s" }`, `{ sliding = "5m" }`, `{ session = "30m" }` |
+//! | | `grace`, `retention` | 0, and an hour or what the window needs |
+//! | | `emit` | `changes`, `final` or `every 10s`; `every-update = true`: each change, not the newest at each commit |
+//! | | `idle` | of `final`: `"30s"`; `"off"` |
+//! | | `output`, `format`, `key-format` | the topic of its results, `json`, and `plain` or `kafka-streams` |
 
 use std::{
     collections::{BTreeMap, BTreeSet},
