@@ -337,7 +337,8 @@ fn errors_name_the_line_and_what_would_be_right() {
     t.case:3: a reason (!) comes once, below the dead, retry or pause that has it
     t.case:3: the value is missing: write null for none, "" for empty (and a key that looks like a time in quotes)
     t.case:3: nothing is kept under the key null
-    t.case:3: `[10:00:00,10:01:00)` is a window, and this version has none
+    t.case:3: `[10:00:00,+5m)`: an entry ends with ] and a blank, as [tea]; quote a key that has either in it
+    t.case:2: what a window has come to is not given but follows from records: write in
     t.case:3: `[a`: an entry ends with ] and a blank, as [tea]; quote a key that has either in it
     t.case:3: `like` is for out only: write the whole value
     t.case:3: `like` is for out only: write the whole value
