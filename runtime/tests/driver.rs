@@ -362,12 +362,12 @@ fn what_does_not_fit_is_told_before_anything_runs() {
         inputs = ["in"]
         "#,
     ), @r#"
-    tidemill.toml: functions.faulty.config: the code has no config `speed`; it has no config at all
-    tidemill.toml: functions.faulty.outputs: the code has no output `more`; it has huge, out
-    tidemill.toml: functions.faulty.outputs: the code's output `huge` goes nowhere; bind it to a topic: outputs = { huge = "TOPIC" }
-    tidemill.toml: functions.timely.allow: the code imports `tidemill:function/clock`, which is not granted; grant it with allow = ["clock"]
-    tidemill.toml: functions.timely.outputs: the code's output `out` goes nowhere; bind it to a topic: outputs = { out = "TOPIC" }
-    tidemill.toml: functions.faulty.inputs: the code has no input `left`; the code has one input without a name: inputs = ["TOPIC"]
+    tidemill.toml:7: functions.faulty.config: the code has no config `speed`; it has no config at all
+    tidemill.toml:6: functions.faulty.outputs: the code has no output `more`; it has huge, out
+    tidemill.toml:6: functions.faulty.outputs: the code's output `huge` goes nowhere; bind it to a topic: outputs = { huge = "TOPIC" }
+    tidemill.toml:5: functions.faulty.inputs: the code has no input `left`; the code has one input without a name: inputs = ["TOPIC"]
+    tidemill.toml:8: functions.timely.allow: the code imports `tidemill:function/clock`, which is not granted; grant it with allow = ["clock"]
+    tidemill.toml:8: functions.timely.outputs: the code's output `out` goes nowhere; bind it to a topic: outputs = { out = "TOPIC" }
     "#);
     insta::assert_snapshot!(problems(
         r#"
