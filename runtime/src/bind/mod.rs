@@ -1,5 +1,5 @@
 //! From a manifest and the code it binds to a [`Topology`]: what both say is checked against each other, and compiled to
-//! the steps of a [`Builder`].
+//! the steps of a [`Builder`](crate::topology::Builder).
 //!
 //! The builder knows neither manifests nor code names in them; what it finds wrong is told here with file, line and key.
 

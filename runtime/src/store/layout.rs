@@ -1,5 +1,5 @@
 //! How the rows of ordered stores lie: what their suffixes are made of. All integers are big-endian, times with the sign
-//! bit flipped, so that the order of bytes is that of times. *Escaped* as in [`keys`](super::keys).
+//! bit flipped, so that the order of bytes is that of times. *Escaped* as in `keys`.
 //!
 //! The first byte is a [`tag`]:
 //!
