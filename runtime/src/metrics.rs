@@ -53,6 +53,7 @@ struct Families {
     paused: IntGaugeVec,
     uncommitted: IntGaugeVec,
     state_bytes: IntGauge,
+    store_seconds: CounterVec,
     commit_seconds: HistogramVec,
 }
 
@@ -190,6 +191,12 @@ impl Metrics {
                 "Bytes of state that is written and not committed.",
             ),
             state_bytes,
+            store_seconds: seconds(
+                "tidemill_app_store_seconds_total",
+                APP,
+                "Time spent setting apart what changed in state at a commit, writing it to the disk, and deleting what is \
+                 expired.",
+            ),
             commit_seconds: histogram(
                 "tidemill_app_commit_seconds",
                 APP,
@@ -214,6 +221,7 @@ impl Metrics {
             uncommitted: families.uncommitted.with_label_values(&[app]),
             lag: families.lag.with_label_values(&[app]),
             partitions: families.partitions.with_label_values(&[app]),
+            store_seconds: families.store_seconds.with_label_values(&[app]),
             commit_seconds: families.commit_seconds.with_label_values(&[app]),
             app: app.to_owned(),
             families: Arc::clone(families),
@@ -255,6 +263,7 @@ pub struct AppMetrics {
     uncommitted: IntGauge,
     lag: IntGauge,
     partitions: IntGauge,
+    store_seconds: Counter,
     commit_seconds: Histogram,
 }
 
@@ -291,6 +300,11 @@ impl AppMetrics {
     pub fn committed(&self, took: Duration) {
         self.commits.inc();
         self.commit_seconds.observe(took.as_secs_f64());
+    }
+
+    /// The state of tasks was sealed, written or swept in this time.
+    pub fn stored(&self, took: Duration) {
+        self.store_seconds.inc_by(took.as_secs_f64());
     }
 
     /// Uncommitted work was dropped and is read again.

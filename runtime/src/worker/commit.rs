@@ -202,7 +202,9 @@ impl Worker {
             let Some(task) = self.tasks.get_mut(&id) else { continue };
             let progress = task.progress();
             let inputs = inputs(id, &progress);
+            let begun = Instant::now();
             let stores = task.state_mut().map(|state| state.seal(&progress));
+            self.metrics.stored(begun.elapsed());
             let stores = stores.map_or(0, |()| self.code.topology.parts[id.part].stores.len());
             tasks.push(SealedTask { id, inputs, logged: vec![None; stores] });
         }
@@ -342,7 +344,7 @@ impl Worker {
         if sealed.done == Done::Written {
             return Ok(());
         }
-        let now = self.clock.now();
+        let (begun, now) = (Instant::now(), self.clock.now());
         let mut batch = None;
         for SealedTask { id, logged, .. } in &sealed.tasks {
             if let Some(state) = self.tasks.get_mut(id).and_then(Task::state_mut) {
@@ -354,6 +356,7 @@ impl Worker {
             // Where this fails the worker is made anew, from what RocksDB has and the changelogs know.
             self.database.write(batch)?;
         }
+        self.metrics.stored(begun.elapsed());
         sealed.done = Done::Written;
         Ok(())
     }

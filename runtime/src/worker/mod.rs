@@ -467,6 +467,7 @@ impl Worker {
                 self.ledger.touch(*id);
             }
         }
+        self.metrics.stored(self.swept_at.elapsed());
         Ok(())
     }
 
