@@ -61,14 +61,33 @@ pub fn settle() -> &'static Path {
 
 /// The component of a ready-made function, built at the first call.
 pub fn component(function: &str) -> PathBuf {
+    built(function, |_| repository().join("functions").join(function))
+}
+
+/// The component of an example, built at the first call.
+pub fn example(name: &str) -> PathBuf {
+    built(name, |_| repository().join("examples").join(name))
+}
+
+/// The component of a guest of the tests, built at the first call.
+pub fn guest(package: &str) -> PathBuf {
+    built(package, |path| {
+        let module = path.with_extension("core.wasm");
+        fs::write(&module, tidemill_guests::module(package)).expect("writing a module");
+        module
+    })
+}
+
+/// What `tidemill build` makes of a source, once for all tests.
+fn built(name: &str, source: impl FnOnce(&Path) -> PathBuf) -> PathBuf {
     static BUILT: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
     let mut built = BUILT.lock().unwrap_or_else(PoisonError::into_inner);
-    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{function}.wasm"));
-    if !built.contains(function) {
-        let source = repository().join("functions").join(function);
+    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}.wasm"));
+    if !built.contains(name) {
+        let source = source(&path);
         let said = run(["build".as_ref(), source.as_os_str(), "-o".as_ref(), path.as_os_str()]);
-        assert!(said.status.success(), "building {function}: {said:?}");
-        built.insert(function.to_owned());
+        assert!(said.status.success(), "building {name}: {said:?}");
+        built.insert(name.to_owned());
     }
     path
 }

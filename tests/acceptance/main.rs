@@ -9,6 +9,7 @@ mod broker;
 mod cluster;
 mod conformance;
 mod crash;
+mod examples;
 mod host;
 mod hostile;
 mod http;

@@ -93,7 +93,7 @@ impl Writer {
 }
 
 /// By Java's partitioner, as the hosts' outputs go.
-fn producer(kafka: &Kafka) -> BaseProducer {
+pub(super) fn producer(kafka: &Kafka) -> BaseProducer {
     kafka
         .client()
         .set("enable.idempotence", "true")

@@ -22,17 +22,21 @@ type Lines = BTreeMap<String, Vec<Line>>;
 
 /// Waits until the group has committed the end of the input, looking after the hosts meanwhile.
 pub fn settle(kafka: &Kafka, totals: &Totals, fleet: &mut [Member]) {
-    let ends = kafka.ends(&totals.input());
+    settle_input(kafka, totals, &totals.input(), fleet);
+}
+
+/// The same of one of its inputs.
+pub fn settle_input(kafka: &Kafka, totals: &Totals, input: &str, fleet: &mut [Member]) {
+    let ends = kafka.ends(input);
     let start = Instant::now();
     loop {
-        let committed = kafka.committed(&totals.app, &totals.input(), PARTITIONS);
+        let committed = kafka.committed(&totals.app, input, PARTITIONS);
         if committed == ends {
             return;
         }
         assert!(
             start.elapsed() < SETTLE_LIMIT,
-            "{}: {committed:?} are committed of {ends:?}, not within {SETTLE_LIMIT:?}",
-            totals.app
+            "{input}: {committed:?} are committed of {ends:?}, not within {SETTLE_LIMIT:?}"
         );
         fleet.iter_mut().for_each(Member::look);
         std::thread::sleep(LOOK);

@@ -13,6 +13,8 @@ pub struct Totals {
     pub guarantee: &'static str,
     /// More lines of `[kafka]`.
     pub properties: String,
+    /// More sections, of what runs beside it in the same hosts.
+    pub sections: String,
     bootstrap: String,
     component: PathBuf,
 }
@@ -23,6 +25,7 @@ impl Totals {
             app: app.to_owned(),
             guarantee: "exactly-once",
             properties: String::new(),
+            sections: String::new(),
             bootstrap: kafka.bootstrap().to_owned(),
             component: host::component("running-total"),
         }
@@ -55,7 +58,7 @@ impl Totals {
     }
 
     pub fn manifest(&self, data: &Path, listen: &str, workers: usize) -> String {
-        let Self { app, guarantee, properties, bootstrap, .. } = self;
+        let Self { app, guarantee, properties, sections, bootstrap, .. } = self;
         let (data, component) = (data.display(), self.component.display());
         let (input, output) = (self.input(), self.output());
         format!(
@@ -78,7 +81,7 @@ outputs = {{ totals = "{output}" }}
 
 [stores.total]
 kind = "counter"
-"#
+{sections}"#
         )
     }
 }
