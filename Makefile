@@ -68,7 +68,7 @@ oracle:
 	tests/oracle/regenerate
 	git status --short tests/oracle/goldens
 
-# How many records, keys and rounds: see the head of tests/bench/throughput.rs and of tests/bench/state/main.rs.
+# How many records, keys and rounds: see the heads of throughput.rs, state/main.rs and windows/main.rs in tests/bench.
 bench: build kafka
 	cargo bench --profile release --locked --workspace --bench '*'
 

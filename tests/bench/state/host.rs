@@ -31,6 +31,12 @@ pub struct App<'a> {
 }
 
 impl App<'_> {
+    /// Runs it on what a folder keeps.
+    pub fn start(&self, folder: &Path) -> Host {
+        let inputs = vec![self.input.to_owned()];
+        Host::start(self.name, inputs, folder, |data, listen| self.manifest(data, listen))
+    }
+
     fn manifest(&self, data: &Path, listen: &str) -> String {
         let App { name, guarantee, function, input, output, output_name, properties, .. } = self;
         let (component, data) = (self.component.display(), data.display());
@@ -65,27 +71,40 @@ pub struct Host {
     child: Option<Child>,
     listen: String,
     app: String,
-    input: String,
+    inputs: Vec<String>,
 }
 
 impl Host {
-    pub fn start(app: &App<'_>, folder: &Path) -> Self {
+    /// Runs an app by its manifest, which is told where its data is and where it listens.
+    pub fn start(
+        app: &str,
+        inputs: Vec<String>,
+        folder: &Path,
+        manifest: impl FnOnce(&Path, &str) -> String,
+    ) -> Self {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
         let listen = listener.local_addr().expect("an address").to_string();
         drop(listener);
         let data: PathBuf = folder.join("data");
-        let child = process::run(folder, &app.manifest(&data, &listen));
-        Host { child: Some(child), listen, app: app.name.into(), input: app.input.into() }
+        let child = process::run(folder, &manifest(&data, &listen));
+        Host { child: Some(child), listen, app: app.to_owned(), inputs }
+    }
+
+    /// The process.
+    pub fn pid(&self) -> u32 {
+        self.child.as_ref().expect("it runs").id()
     }
 
     pub fn cpu_seconds(&self) -> f64 {
-        process::cpu_seconds(self.child.as_ref().expect("it runs").id())
+        process::cpu_seconds(self.pid())
     }
 
-    /// How many records of the input are committed.
+    /// How many records of the inputs are committed.
     pub fn committed(&self, watch: &BaseConsumer) -> i64 {
         let mut list = TopicPartitionList::new();
-        list.add_partition_range(&self.input, 0, PARTITIONS - 1);
+        for input in &self.inputs {
+            list.add_partition_range(input, 0, PARTITIONS - 1);
+        }
         // The group's coordinator may be new.
         let Ok(committed) = watch.committed_offsets(list, REQUEST_LIMIT) else { return 0 };
         let position = |offset| if let Offset::Offset(position) = offset { position } else { 0 };

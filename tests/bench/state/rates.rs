@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, path::PathBuf, process::Command, time::Duration
 use super::{
     amounts::{self, PARTITIONS, Spread},
     bare,
-    host::{App, Host},
+    host::App,
     table::{Table, median, thousands},
 };
 use crate::{
@@ -104,7 +104,7 @@ fn pass_through(table: &mut Table, rounds: u64) {
 fn run(app: &App<'_>, records: u64) -> Figure {
     broker::create_topic(app.output, PARTITIONS);
     let folder = tempfile::tempdir().expect("a folder");
-    let mut host = Host::start(app, folder.path());
+    let mut host = app.start(folder.path());
     let watch = host.watch();
     let (began, first, cpu_before) = host.reach(&watch, 1);
     let all = i64::try_from(records).expect("few records");

@@ -8,7 +8,7 @@ use std::{
 
 use super::{
     amounts::{self, PARTITIONS, Spread},
-    host::{App, Host, PATIENCE},
+    host::{App, PATIENCE},
     rates,
     table::{Table, median, thousands},
 };
@@ -54,20 +54,20 @@ fn restarts(component: &Path, keys: u64, rounds: u64) -> f64 {
     let folder = tempfile::tempdir().expect("a folder");
     let mut written = i64::try_from(keys).expect("few keys");
     // Stopped well once, so that all of the state but what comes later is on the disk.
-    let mut host = Host::start(&app, folder.path());
+    let mut host = app.start(folder.path());
     let watch = host.watch();
     host.reach(&watch, written);
     host.stop();
     let mut seconds = Vec::new();
     for _ in 0..rounds {
-        let mut host = Host::start(&app, folder.path());
+        let mut host = app.start(folder.path());
         amounts::append(&input, 0..1000);
         written += 1000;
         host.reach(&watch, written);
         let before: i64 = broker::ends(&output).iter().sum();
         host.kill();
         let killed = Instant::now();
-        let host = Host::start(&app, folder.path());
+        let host = app.start(folder.path());
         amounts::append(&input, 0..1000);
         written += 1000;
         while broker::ends(&output).iter().sum::<i64>() <= before {

@@ -40,7 +40,7 @@ pub fn measure(table: &mut Table) {
         properties: "",
     };
     let folder = tempfile::tempdir().expect("a folder");
-    let mut host = Host::start(&app, folder.path());
+    let mut host = app.start(folder.path());
     let watch = host.watch();
     host.reach(&watch, i64::try_from(amounts).expect("few records"));
     host.stop();
@@ -51,7 +51,7 @@ pub fn measure(table: &mut Table) {
         let (records, megabytes, time) = consume(changelog);
         plain.push(megabytes / time.as_secs_f64());
         let folder = tempfile::tempdir().expect("a folder");
-        let host = Host::start(&app, folder.path());
+        let host = app.start(folder.path());
         let time = restore(&host, records);
         restored.push(megabytes / time.as_secs_f64());
         host.stop();

@@ -46,4 +46,19 @@ fn json_map(mut order: Json<Order>, out: Output<Json<Order>>) -> Result<(), Fail
     out.send(&order)
 }
 
-tidemill_sdk::export!(pass_through, filter_half, transform, json_map);
+/// An event goes on where there is a row for it.
+#[function]
+fn event_and_row(joined: Joined<Bytes, Option<Bytes>>, out: Output<Bytes>) -> Result<(), Failure> {
+    match joined.right {
+        Some(_) => out.send(&joined.left),
+        None => Ok(()),
+    }
+}
+
+/// The later one of two events goes on.
+#[function]
+fn two_events(joined: Joined<Bytes, Bytes>, out: Output<Bytes>) -> Result<(), Failure> {
+    out.send(&joined.right)
+}
+
+tidemill_sdk::export!(pass_through, filter_half, transform, json_map, event_and_row, two_events);
