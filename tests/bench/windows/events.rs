@@ -27,7 +27,7 @@ pub fn fill(topic: &str, events: u64, keys: u64, (part, parts): (u64, u64)) {
     for number in (part..events).step_by(usize::try_from(parts).expect("few")) {
         let (key, v) = (key(seeded.below(keys)), seeded.below(100_000));
         let value = format!(
-            r#"{{"id":{number:09},"v":{v:05},"currency":"EUR","note":"an event as wide as events often are: 100"}}"#
+            r#"{{"id":{number},"v":{v},"currency":"EUR","note":"an event as wide as events often are: about 100"}}"#
         );
         let at = begin + i64::try_from(number * 1000 / PER_SECOND).expect("soon");
         send(&producer, BaseRecord::to(topic).key(&key).payload(&value).timestamp(at));
