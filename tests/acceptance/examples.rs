@@ -279,7 +279,7 @@ fn stock_trades_are_settled_and_counted_per_minute() {
     trades.settle(&["stocktrade", repartition, "user_trades", "trade-settlements"]);
 
     let user_trades = rows("user_trades");
-    assert_eq!(user_trades.len(), TRADES as usize);
+    assert_eq!(i64::try_from(user_trades.len()), Ok(TRADES));
     for (key, value, _) in &user_trades {
         assert_eq!(value["userid"].as_str(), key.as_deref(), "a trade is under its user");
     }
