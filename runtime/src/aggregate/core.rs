@@ -7,11 +7,11 @@ use tidemill_aggregates::{Compute, Row};
 
 use super::{
     Emit, Spec,
-    emission::Round,
     engine::Error,
     latest::Latest,
     marks::{Fired, Marks, Of},
     newest::Newest,
+    round::Round,
 };
 use crate::{
     record::Timestamp,
@@ -31,6 +31,19 @@ pub struct Change {
     pub at: Timestamp,
     /// What accumulated; `None`: the window is no more, it became part of another one.
     pub row: Option<Row>,
+}
+
+impl Change {
+    /// What is in a window.
+    pub(super) fn of(
+        key: &[u8],
+        start: Timestamp,
+        end: Timestamp,
+        at: Timestamp,
+        row: Row,
+    ) -> Change {
+        Change { key: key.to_vec(), start, end, at, row: Some(row) }
+    }
 }
 
 /// See the module's page.

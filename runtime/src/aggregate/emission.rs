@@ -6,17 +6,14 @@
 //!   over;
 //! - when a window is closed: read from the store, from behind the last one that came out.
 
-use std::collections::BTreeMap;
-
 use super::{
     Emit,
-    core::{Change, Core, millis},
+    core::{Change, Core},
     engine::{Added, Engine, Error, Shape},
     fixed,
-    latest::Latest,
     marks::Of,
     panes::Panes,
-    spans,
+    spans, whole,
 };
 use crate::{
     record::Timestamp,
@@ -49,29 +46,6 @@ pub enum Why {
     Paused,
 }
 
-/// Of results that come out at most once in so long: how far the keys of the running round have come.
-#[derive(Debug, Default)]
-pub(super) struct Round {
-    /// When it began, by the wall clock; or the last one, where none runs.
-    began: Option<Timestamp>,
-    /// The time of the engine then, where one runs.
-    time: Option<Option<Timestamp>>,
-    /// The last key that is out.
-    key: Latest<Vec<u8>>,
-    /// The wall clock when the turn began.
-    now: Option<Timestamp>,
-}
-
-impl Round {
-    pub(super) fn begin(&mut self) {
-        self.key.begin();
-    }
-
-    pub(super) fn keep(&mut self, rows: u32) {
-        self.key.keep(rows);
-    }
-}
-
 impl Engine {
     /// What updates wait to come out, with the rows that made them.
     pub fn updates(&mut self) -> std::vec::Drain<'_, (u32, Change)> {
@@ -91,12 +65,6 @@ impl Engine {
     /// What rows of this turn moved time to.
     pub fn moved(&self) -> &[(u32, Timestamp)] {
         self.core.time.raised()
-    }
-
-    /// Tells the wall clock.
-    pub fn tick(&mut self, now: Timestamp) {
-        self.core.round.now = Some(now);
-        self.core.round.began.get_or_insert(now);
     }
 
     /// Whether results that are closed where time is `time` may wait.
@@ -217,69 +185,6 @@ impl Engine {
         !self.core.marks.is_empty()
     }
 
-    /// Keys whose results changed and wait, where the pause since they last came out is over at `now`.
-    ///
-    /// # Errors
-    /// What the disk says.
-    pub fn paused(
-        &mut self,
-        state: &TaskState,
-        now: Timestamp,
-        limit: usize,
-    ) -> Result<Vec<Waiting>, store::Error> {
-        let Some(Emit::Every(pause)) = self.core.emit() else { return Ok(Vec::new()) };
-        self.ready(state)?;
-        let round = &mut self.core.round;
-        if round.time.is_none() {
-            let last = *round.began.get_or_insert(now);
-            if now.millis() < last.millis().saturating_add(millis(pause)) {
-                return Ok(Vec::new());
-            }
-            (round.began, round.time) = (Some(now), Some(self.core.time.get().copied()));
-            self.core.round.key.set(None);
-        }
-        let mut waiting: Vec<Waiting> = Vec::new();
-        let mut lower = vec![tag::MARK];
-        if let Some(key) = self.core.round.key.get() {
-            layout::marks(key, &mut lower);
-            // The end of an escaped key is 0 0, and none has 0 1.
-            lower.pop();
-            lower.push(1);
-        }
-        state.ordered_scan(self.core.store, &lower, &[tag::MARK + 1], false, |suffix, _, _| {
-            let (key, start, end) = layout::split_mark(suffix)
-                .ok_or_else(|| state.broken_row(self.core.store, "its mark has no borders"))?;
-            if waiting.last().is_none_or(|last| last.key != key) {
-                if waiting.len() == limit {
-                    return Ok(false);
-                }
-                waiting.push(Waiting { key, start, end, at: start, why: Why::Paused });
-            }
-            Ok::<_, store::Error>(true)
-        })?;
-        if waiting.is_empty() {
-            // The round is over, and nothing from before it waits.
-            self.core.cleared = self.core.round.time.take().flatten();
-        }
-        Ok(waiting)
-    }
-
-    /// When, by the wall clock, the first result is over its pause.
-    ///
-    /// # Errors
-    /// What the disk says.
-    pub fn next_pause(&mut self, state: &TaskState) -> Result<Option<Timestamp>, store::Error> {
-        let Some(Emit::Every(pause)) = self.core.emit() else { return Ok(None) };
-        self.ready(state)?;
-        let round = &self.core.round;
-        if round.time.is_some() {
-            return Ok(round.began);
-        }
-        let last = round.began.or(round.now);
-        let waits = self.core.has_marks(state)?;
-        Ok(last.filter(|_| waits).map(|last| Timestamp(last.millis() + millis(pause))))
-    }
-
     /// The results that waited, as they are now, which come out on behalf of a row.
     ///
     /// # Errors
@@ -353,7 +258,7 @@ impl Engine {
         let mut behind = i64::MIN;
         for (start, end, from) in marks {
             match self.shape {
-                Shape::Whole => results.extend(fixed::whole(&self.core, state, key)?),
+                Shape::Whole => results.extend(whole::get(&self.core, state, key)?),
                 Shape::Fixed(panes) => {
                     let last = panes.last(start.millis());
                     let first = from.millis().max(behind);
@@ -387,7 +292,7 @@ impl Engine {
     ) -> Result<Option<Change>, Error> {
         let (first, last) = (start.millis(), end.millis());
         Ok(match self.shape {
-            Shape::Whole => fixed::whole(&self.core, state, key)?,
+            Shape::Whole => whole::get(&self.core, state, key)?,
             Shape::Fixed(panes) => panes.look(&self.core, state, key, first, first)?.pop(),
             Shape::Sliding(sliding) => {
                 let span = sliding.spans().get(&self.core, state, key, first, last)?;
@@ -419,17 +324,6 @@ impl Engine {
 }
 
 impl Core {
-    /// Whether there are marks in the store.
-    pub(super) fn has_marks(&self, state: &TaskState) -> Result<bool, store::Error> {
-        let mut has = false;
-        let (from, to) = ([tag::MARK], [tag::MARK + 1]);
-        state.ordered_scan(self.store, &from, &to, false, |_, _, _| {
-            has = true;
-            Ok::<_, store::Error>(false)
-        })?;
-        Ok(has)
-    }
-
     /// Takes in what was written down, once.
     fn load_saved(&mut self, state: &TaskState) -> Result<(), store::Error> {
         if self.is_loaded {
@@ -461,43 +355,5 @@ impl Core {
             layout::mark(of.key, of.start, of.end, &mut suffix);
             state.ordered_delete(Some(row), self.store, &suffix);
         }
-    }
-
-    /// Removes the marks of a key from the store, whose turn it was in the round.
-    fn take_marks(
-        &mut self,
-        state: &mut TaskState,
-        row: u32,
-        key: &[u8],
-    ) -> Result<Vec<(Timestamp, Timestamp, Timestamp)>, store::Error> {
-        let marks = self.marks_of(state, key)?;
-        let mut suffix = Vec::new();
-        for (start, end, _) in &marks {
-            layout::mark(key, *start, *end, &mut suffix);
-            state.ordered_delete(Some(row), self.store, &suffix);
-        }
-        self.round.key.raise(row, key.to_vec());
-        Ok(marks)
-    }
-
-    /// The marks of a key in the store, of panes with the first windows that they count in; by start.
-    fn marks_of(
-        &self,
-        state: &TaskState,
-        key: &[u8],
-    ) -> Result<Vec<(Timestamp, Timestamp, Timestamp)>, store::Error> {
-        let mut from = Vec::new();
-        layout::marks(key, &mut from);
-        let mut to = from.clone();
-        to.pop();
-        to.push(1);
-        let mut marks = BTreeMap::new();
-        state.ordered_scan(self.store, &from, &to, false, |suffix, at, _| {
-            let (_, start, end) = layout::split_mark(suffix)
-                .ok_or_else(|| state.broken_row(self.store, "its mark has no borders"))?;
-            marks.insert((start, end), at);
-            Ok::<_, store::Error>(true)
-        })?;
-        Ok(marks.into_iter().map(|((start, end), from)| (start, end, from)).collect())
     }
 }

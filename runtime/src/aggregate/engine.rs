@@ -11,6 +11,7 @@ use super::{
     panes::Panes,
     session::Session,
     sliding::Sliding,
+    whole,
 };
 use crate::{
     record::Timestamp,
@@ -207,7 +208,7 @@ impl Engine {
         let before = core.time.get().copied();
         core.time.raise(row, at);
         match self.shape {
-            Shape::Whole => fixed::add_whole(core, state, row, key, arguments, at),
+            Shape::Whole => whole::add_to(core, state, row, key, arguments, at),
             Shape::Fixed(panes) => panes.add(core, state, row, key, arguments, at),
             Shape::Sliding(sliding) => sliding.add(core, state, row, key, arguments, at),
             Shape::Session(session) => session.add(core, state, row, key, arguments, at, before),
@@ -283,7 +284,7 @@ impl Engine {
         at: Timestamp,
     ) -> Result<Vec<Window>, Error> {
         let windows = match self.shape {
-            Shape::Whole => fixed::whole(&self.core, state, key)?.into_iter().collect(),
+            Shape::Whole => whole::get(&self.core, state, key)?.into_iter().collect(),
             Shape::Fixed(panes) => {
                 let (first, last) = self.open(panes, at);
                 if first > last {

@@ -1,4 +1,4 @@
-//! Tumbling and hopping windows, and no windows at all.
+//! Tumbling and hopping windows.
 //!
 //! Which windows take a record, and in which order results come out, is as in Kafka Streams' windowed aggregation; the
 //! difference is that a hopping window is put together from its [panes](super::panes) when it is looked at.
@@ -17,80 +17,6 @@ use crate::{
     record::Timestamp,
     store::{self, Ordered, TaskState, layout, tag},
 };
-
-/// The start of what has no window.
-const ALWAYS: Timestamp = Timestamp(0);
-
-/// Adds a record to what has no window.
-pub(super) fn add_whole(
-    core: &mut Core,
-    state: &mut TaskState,
-    row: u32,
-    key: &[u8],
-    arguments: &[Value],
-    at: Timestamp,
-) -> Result<Added, Error> {
-    let now = core.time.get().copied().unwrap_or(at);
-    layout::fixed(tag::DATA, ALWAYS, key, &mut core.suffix);
-    let found = core.load(state)?.filter(|written| !state.is_over(core.store, *written, now));
-    if found.is_none() {
-        core.row = core.spec.compute.init();
-    }
-    add(&core.spec.compute, &mut core.row, arguments, at)?;
-    let at = found.map_or(at, |written| written.max(at));
-    core.save(state, row, at);
-    if core.tells_all() {
-        let value = core.take_row();
-        core.updates.push((row, change(key, ALWAYS, Timestamp(i64::MAX), at, value)));
-    } else {
-        core.mark(state, row, &Of { key, start: ALWAYS, end: ALWAYS }, ALWAYS, false)?;
-    }
-    Ok(Added::In { closes: false })
-}
-
-/// What has no window.
-pub(super) fn whole(
-    core: &Core,
-    state: &impl Ordered,
-    key: &[u8],
-) -> Result<Option<Change>, store::Error> {
-    let mut suffix = Vec::new();
-    layout::fixed(tag::DATA, ALWAYS, key, &mut suffix);
-    let found = state.ordered_get(core.store, &suffix, |at, bytes| {
-        let over = core.time.get().is_some_and(|now| state.is_over(core.store, at, *now));
-        (!over).then(|| core.decode(state, bytes).map(|row| (at, row)))
-    })?;
-    let found = found.flatten().transpose()?;
-    Ok(found.map(|(at, row)| change(key, ALWAYS, Timestamp(i64::MAX), at, row)))
-}
-
-/// What has no window, of keys behind one, where that is given.
-pub(super) fn wholes(
-    core: &Core,
-    state: &impl Ordered,
-    after: Option<&[u8]>,
-    limit: usize,
-) -> Result<Vec<Change>, store::Error> {
-    let mut lower = Vec::new();
-    layout::fixed(tag::DATA, ALWAYS, after.unwrap_or_default(), &mut lower);
-    if after.is_some() {
-        lower.push(0);
-    }
-    let mut found = Vec::new();
-    state.ordered_scan(core.store, &lower, &[tag::DATA + 1], false, |suffix, at, bytes| {
-        let key = layout::split_fixed(suffix).map_or(&[][..], |(_, key)| key);
-        if !core.time.get().is_some_and(|now| state.is_over(core.store, at, *now)) {
-            let row = core.decode(state, bytes)?;
-            found.push(change(key, ALWAYS, Timestamp(i64::MAX), at, row));
-        }
-        Ok::<_, store::Error>(found.len() < limit)
-    })?;
-    Ok(found)
-}
-
-fn change(key: &[u8], start: Timestamp, end: Timestamp, at: Timestamp, row: Row) -> Change {
-    Change { key: key.to_vec(), start, end, at, row: Some(row) }
-}
 
 impl Panes {
     /// Up to here windows are closed, where time is `time`.
@@ -126,7 +52,7 @@ impl Panes {
             if self.is_tumbling() {
                 let value = core.take_row();
                 let end = Timestamp(open + self.size);
-                core.updates.push((row, change(key, pane, end, core.last_written, value)));
+                core.updates.push((row, Change::of(key, pane, end, core.last_written, value)));
             } else {
                 let windows = self.look(core, state, key, open, last)?;
                 core.updates.extend(windows.into_iter().map(|window| (row, window)));
@@ -289,7 +215,7 @@ impl Panes {
                 (None, Some(sum)) => Some(sum.clone()),
             };
             found.extend(
-                whole.map(|(at, row)| change(key, Timestamp(window), Timestamp(end), at, row)),
+                whole.map(|(at, row)| Change::of(key, Timestamp(window), Timestamp(end), at, row)),
             );
         }
         Ok(found)
@@ -314,7 +240,7 @@ impl Panes {
             }
         }
         let end = Timestamp(window.saturating_add(self.size));
-        Ok(found.map(|(at, row)| change(key, Timestamp(window), end, at, row)))
+        Ok(found.map(|(at, row)| Change::of(key, Timestamp(window), end, at, row)))
     }
 
     /// `final` results that are closed where `closed` is, behind those that came out, in the order of windows and keys.

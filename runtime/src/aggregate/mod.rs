@@ -24,11 +24,13 @@ mod marks;
 mod newest;
 mod panes;
 mod read;
+mod round;
 mod session;
 mod sliding;
 mod spans;
 #[cfg(test)]
 mod tests;
+mod whole;
 
 use std::sync::Arc;
 use std::time::Duration;

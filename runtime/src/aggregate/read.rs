@@ -7,7 +7,7 @@ use super::{
     Spec,
     core::{Change, millis},
     engine::{Engine, Error, Shape, Window},
-    fixed, spans,
+    fixed, spans, whole,
 };
 use crate::{
     record::Timestamp,
@@ -100,7 +100,7 @@ impl Engine {
             if windows.len() < limit { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
         };
         match self.shape {
-            Shape::Whole => windows.extend(fixed::whole(core, state, key)?),
+            Shape::Whole => windows.extend(whole::get(core, state, key)?),
             _ if from > to || limit == 0 => {}
             Shape::Fixed(panes) => {
                 let mut window = panes.last(from.saturating_add(panes.advance - 1));
@@ -134,7 +134,7 @@ impl Engine {
         let core = &self.core;
         let (from, to, latest) = self.readable(from, to);
         let found = match self.shape {
-            Shape::Whole => fixed::wholes(core, state, after, limit)?,
+            Shape::Whole => whole::scan(core, state, after, limit)?,
             Shape::Fixed(panes) => {
                 let begin = match after.and_then(fixed::split_cursor) {
                     Some((window, key)) => (window, Some(key)),
