@@ -255,17 +255,27 @@ impl Engine {
         marks: &[(Timestamp, Timestamp, Timestamp)],
     ) -> Result<Vec<Change>, Error> {
         let mut results = Vec::new();
-        let mut behind = i64::MIN;
-        for (start, end, from) in marks {
+        if let Shape::Fixed(panes) = self.shape {
+            let windows = |(start, _, from): &(Timestamp, Timestamp, Timestamp)| {
+                (from.millis(), panes.last(start.millis()))
+            };
+            // A record that is late for some windows counts from a later one than those of younger panes may.
+            let mut ranges: Vec<(i64, i64)> = marks.iter().map(windows).collect();
+            ranges.sort_unstable();
+            let mut behind = i64::MIN;
+            for (first, last) in ranges {
+                let first = first.max(behind);
+                if first <= last {
+                    results.extend(panes.look(&self.core, state, key, first, last)?);
+                    behind = last + panes.advance;
+                }
+            }
+            return Ok(results);
+        }
+        for (start, end, _) in marks {
             match self.shape {
-                Shape::Whole => results.extend(whole::get(&self.core, state, key)?),
-                Shape::Fixed(panes) => {
-                    let last = panes.last(start.millis());
-                    let first = from.millis().max(behind);
-                    if first <= last {
-                        results.extend(panes.look(&self.core, state, key, first, last)?);
-                        behind = last + panes.advance;
-                    }
+                Shape::Whole | Shape::Fixed(_) => {
+                    results.extend(whole::get(&self.core, state, key)?);
                 }
                 Shape::Sliding(_) | Shape::Session(_) => {
                     let found = self.result(state, key, *start, *end)?;

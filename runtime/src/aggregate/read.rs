@@ -14,8 +14,8 @@ use crate::{
     store::{self, Committed, Database, LiveStore, Ordered, Page},
 };
 
-/// The windows of a key that begin from `from`, included, to `to`, excluded, by start, at most so many. What has no
-/// windows has one, from 0 to the last time there is.
+/// The windows of a key that begin from `from`, included, to `to`, excluded, by start and end: at most so many, and those
+/// that begin with the last. What has no windows has one, from 0 to the last time there is.
 ///
 /// # Errors
 /// What the disk says, or why parts of a window cannot be merged.
@@ -92,12 +92,17 @@ impl Engine {
     ) -> Result<Vec<Window>, Error> {
         let core = &self.core;
         let (from, to, latest) = self.readable(from, to);
+        let is_session = matches!(self.shape, Shape::Session(_));
         let mut windows: Vec<Change> = Vec::new();
         let mut each = |span: spans::Span| {
             if (from..=to).contains(&span.start) {
                 windows.push(span.change(key));
             }
-            if windows.len() < limit { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+            if windows.len() < limit || is_session {
+                ControlFlow::Continue(())
+            } else {
+                ControlFlow::Break(())
+            }
         };
         match self.shape {
             Shape::Whole => windows.extend(whole::get(core, state, key)?),
@@ -119,7 +124,13 @@ impl Engine {
                 session.spans().walk(core, state, key, (from, latest), false, &mut each)?;
             }
         }
-        windows.truncate(limit);
+        // A closed session stays where it was, though later records may make another one around it.
+        windows.sort_by_key(|window| (window.start, window.end));
+        let tied = |window: &&Change| {
+            Some(window.start) == windows.get(limit.wrapping_sub(1)).map(|it| it.start)
+        };
+        let ties = windows.iter().skip(limit).take_while(tied).count();
+        windows.truncate(limit.saturating_add(ties));
         Ok(windows.into_iter().filter_map(Change::into_window).collect())
     }
 

@@ -91,8 +91,18 @@ impl Stores {
             if windows.is_empty() {
                 return Ok(None);
             }
-            let next = windows.get(wanted.limit).map(|window| at_start(live, window.start));
-            let windows = windows.iter().take(wanted.limit);
+            // A page does not end between windows that begin together.
+            let cut = windows.get(wanted.limit).map(|next| next.start);
+            let fits = |window: &&aggregate::Window| cut.is_none_or(|cut| window.start < cut);
+            let mut count = windows.iter().take_while(fits).count();
+            if count == 0 {
+                count = windows.len();
+            }
+            let next = cut.map(|_| match windows.get(count) {
+                Some(next) => at_start(live, next.start),
+                None => at_start(live, Timestamp(windows[count - 1].start.millis() + 1)),
+            });
+            let windows = windows.iter().take(count);
             let entries = windows.map(|window| found(key, live, &spec, window)).collect();
             Ok::<_, ReadError>(Some(ListedWindows { entries, next }))
         })?;
