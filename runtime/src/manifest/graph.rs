@@ -1,8 +1,9 @@
 //! Refuses apps whose records would run in circles.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use super::{Input, names::code_name, report::Report, section::join, tree::Place};
+use crate::topology::way_back;
 
 /// What takes records and hands others on.
 pub(super) struct Step<'a> {
@@ -35,31 +36,6 @@ pub(super) fn refuse_cycles(steps: &[Step<'_>], report: &Report) {
             report.at(&step.place, &key, &found, expected);
         }
     }
-}
-
-/// The steps on a way from `start` back to it, `start` first.
-fn way_back(behind: &[Vec<usize>], start: usize) -> Option<Vec<usize>> {
-    let mut came_from: BTreeMap<usize, usize> = BTreeMap::new();
-    let mut queue = vec![start];
-    while let Some(here) = queue.pop() {
-        for &next in &behind[here] {
-            if next == start {
-                let mut way = vec![here];
-                while let Some(before) =
-                    way.last().filter(|last| **last != start).and_then(|last| came_from.get(last))
-                {
-                    way.push(*before);
-                }
-                way.reverse();
-                return Some(way);
-            }
-            if let std::collections::btree_map::Entry::Vacant(entry) = came_from.entry(next) {
-                entry.insert(here);
-                queue.push(next);
-            }
-        }
-    }
-    None
 }
 
 fn feeds(from: &Step<'_>, to: &Step<'_>) -> bool {

@@ -7,6 +7,7 @@
 
 mod builder;
 pub mod codec;
+mod cycle;
 mod expr;
 mod format;
 mod key;
@@ -21,6 +22,7 @@ pub use builder::{
     Stream, Table, What,
 };
 pub use codec::Codecs;
+pub(crate) use cycle::way_back;
 pub use expr::{Comparison, Expr, Predicate};
 pub use format::{Format, Layout, VALUE};
 pub use key::KeyFrom;

@@ -7,12 +7,13 @@ use tidemill_aggregates::Type;
 use super::{
     Builder, Element, Flow, FlowShape, Problem, SIDES_MAX, What, cut,
     names::{code, is_topic},
+    shapes::{a_join, a_kind, accepts, code_for, reads},
     steps::{Aggregate, Function, Join, Joined, Projection, Rekey, Side, Source, Step, Stream},
     store_kind,
 };
 use crate::{
     guest::{Role, Shape, Slot},
-    topology::{Expr, Format, JoinKind, KeyFrom, Layout, changelog_topic, meta_topic},
+    topology::{Expr, Format, JoinKind, KeyFrom, Layout, changelog_topic, meta_topic, way_back},
 };
 
 /// All problems, in the order of the steps.
@@ -609,88 +610,5 @@ impl<'b> Check<'b> {
                 }
         });
         next.map(|(at, _)| at).collect()
-    }
-}
-
-/// The steps on a way from `start` back to it, `start` first.
-fn way_back(behind: &[Vec<usize>], start: usize) -> Option<Vec<usize>> {
-    let mut from: BTreeMap<usize, usize> = BTreeMap::new();
-    let mut queue = vec![start];
-    while let Some(here) = queue.pop() {
-        for &next in &behind[here] {
-            if next == start {
-                let mut way = vec![here];
-                while let Some(before) =
-                    way.last().filter(|last| **last != start).and_then(|last| from.get(last))
-                {
-                    way.push(*before);
-                }
-                way.reverse();
-                return Some(way);
-            }
-            if let std::collections::btree_map::Entry::Vacant(entry) = from.entry(next) {
-                entry.insert(here);
-                queue.push(next);
-            }
-        }
-    }
-    None
-}
-
-/// The kinds of join whose rows a shape can hold.
-fn accepts(shape: Shape) -> &'static [JoinKind] {
-    match shape {
-        Shape::JoinedInner => &[JoinKind::Inner],
-        Shape::JoinedLeft => &[JoinKind::Inner, JoinKind::Left],
-        Shape::JoinedRight => &[JoinKind::Inner, JoinKind::Right],
-        Shape::JoinedFull => &[JoinKind::Inner, JoinKind::Left, JoinKind::Right, JoinKind::Full],
-        Shape::Plain | Shape::Windowed => &[],
-    }
-}
-
-fn a_join(shape: Shape) -> &'static str {
-    match shape {
-        Shape::JoinedInner => "an inner join",
-        Shape::JoinedLeft => "a left join",
-        Shape::JoinedRight => "a right join",
-        Shape::JoinedFull => "a full join",
-        Shape::Plain | Shape::Windowed => "no join",
-    }
-}
-
-fn a_kind(kind: JoinKind) -> &'static str {
-    match kind {
-        JoinKind::Inner => "an inner join",
-        JoinKind::Left => "a left join",
-        JoinKind::Right => "a right join",
-        JoinKind::Full => "a full join",
-    }
-}
-
-/// What code takes of a join.
-fn code_for(kind: JoinKind) -> &'static str {
-    match kind {
-        JoinKind::Inner => "take `Joined<L, R>` in the code",
-        JoinKind::Left => {
-            "take `Joined<L, Option<R>>` in the code, since the right side may be missing"
-        }
-        JoinKind::Right => {
-            "take `Joined<Option<L>, R>` in the code, since the left side may be missing"
-        }
-        JoinKind::Full => "take `Full<L, R>` in the code, since either side may be missing",
-    }
-}
-
-/// Whether code that reads a column as this finds it in what is computed.
-fn reads(codec: &str, computed: &Type) -> bool {
-    match (codec.trim_end_matches('?'), computed) {
-        (_, Type::Any) | ("json", _) => true,
-        ("i64", of) => *of == Type::Int,
-        ("f64", of) => matches!(of, Type::Float | Type::Int),
-        ("bool", of) => *of == Type::Bool,
-        ("text", of) => *of == Type::Text,
-        ("bytes", of) => *of == Type::Bytes,
-        ("list", of) => matches!(of, Type::List(_)),
-        _ => true,
     }
 }

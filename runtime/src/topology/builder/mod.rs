@@ -36,6 +36,7 @@
 mod check;
 mod cut;
 mod names;
+mod shapes;
 mod steps;
 
 use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
